@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The identifiers of docs/PROTOCOL.md: each has one form, checked before it gets near a path, a unit's name
+ * or a log. */
+
+#include "basic/macro.h"
+
+bool slug_is_valid(const char *s);    /* track, exercise: a letter or digit, then those, '-' and '_'; 64 */
+bool version_is_valid(const char *s); /* the same with '.'; 128 */
+bool digest_is_valid(const char *s);  /* sha256: and 64 hexadecimal digits, lower case */
+bool request_id_is_valid(const char *s); /* 1 to 128 printable ASCII characters without blank */
+bool job_id_is_valid(const char *s);     /* 32 hexadecimal digits, lower case */
+bool token_is_valid(const char *s);      /* 16 of them */
+bool resend_key_is_valid(const char *s); /* 64 of them */
+
+typedef enum Channel {
+        CHANNEL_TEST_RUNNERS,
+        CHANNEL_STATIC_ANALYZERS,
+        CHANNEL_REPRESENTERS,
+        CHANNEL_BUILDERS,
+        _CHANNEL_MAX,
+        _CHANNEL_INVALID = -1,
+} Channel;
+
+/* `test_runners` and its like. */
+const char *channel_to_string(Channel channel);
+/* Takes the other names people know too (`test-runner`, `recommender`, …). _CHANNEL_INVALID where unknown.
+ */
+Channel channel_from_string(const char *s) _warn_unused_;

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* MESSAGE_ID of the journal records an operator may act on: the one list of the suite.
+ * catalog/pipeline.catalog explains each (a lint test compares the two). */
+
+/* Router */
+#define MSG_ROUTER_JOB_ENDED      "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a01"
+#define MSG_ROUTER_JOB_RETRIED    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a02"
+#define MSG_ROUTER_WORKER_ONLINE  "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a03"
+#define MSG_ROUTER_WORKER_LOST    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a04"
+#define MSG_ROUTER_WORKER_REFUSED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a05"
+#define MSG_ROUTER_WORKER_LEFT    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a06"
+#define MSG_ROUTER_DEPLOYED       "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a07"
+#define MSG_ROUTER_NOT_ALLOWED    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a08"
+#define MSG_ROUTER_PEER_MALFORMED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a09"
+#define MSG_ROUTER_FILE_BAD       "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0a"
+#define MSG_ROUTER_FILE_OLD_KEYS  "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0b"
+#define MSG_ROUTER_INSTALL_FAILED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0c"
+
+/* Worker */
+#define MSG_WORKER_JOB_STARTED    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a21"
+#define MSG_WORKER_JOB_ENDED      "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a22"
+#define MSG_WORKER_INSTALLED      "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a23"
+#define MSG_WORKER_INSTALL_FAILED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a24"
+#define MSG_WORKER_ROUTER_LOST    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a25"
+#define MSG_WORKER_REFUSED        "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a26"
+
+/* Sandbox */
+#define MSG_SANDBOX_STARTED       "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a41"
+#define MSG_SANDBOX_ENDED         "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a42"
+#define MSG_SANDBOX_NO_LIMITS     "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a43"
+#define MSG_SANDBOX_IMAGE_REFUSED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a44"
+#define MSG_SANDBOX_MANAGER_LOST  "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a45"
