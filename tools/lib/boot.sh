@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
 # Machines: an overlay over the cached root, booted by systemd-nspawn with its own network namespace and cgroup.
-# All of a machine NAME lies in $STATE/NAME (small files) and $CACHE/machines/NAME (what it writes); stopping it
+# All of a machine NAME lies in $MACHINES/NAME (small files) and $CACHE/machines/NAME (what it writes); stopping it
 # removes both, its mount, its cgroups and its processes, and nothing else.
 
 MACHINE_BOOT_SECONDS=60
 MACHINE_PORT=5555
+MACHINES=/run/pipeline-tools
 
-machine_state() { printf '%s/%s' "$STATE" "$1"; }
+machine_state() { printf '%s/%s' "$MACHINES" "$1"; }
 machine_disk() { printf '%s/machines/%s' "$CACHE" "$1"; }
 
 machine_check_name() {
@@ -128,7 +129,7 @@ machine_choose_port() {
                 port_is_free "$port" || die "port $port of 127.0.0.1 is taken: stop what listens there, or use --name"
         else
                 for ((port = MACHINE_PORT + 1; port < MACHINE_PORT + 200; port++)); do
-                        ! grep -qsx "$port" "$STATE"/*/port && port_is_free "$port" && break
+                        ! grep -qsx "$port" "$MACHINES"/*/port && port_is_free "$port" && break
                 done
         fi
         printf '%s\n' "$port"

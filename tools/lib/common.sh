@@ -5,7 +5,6 @@
 
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE=${PIPELINE_CACHE:-/var/cache/pipeline-tools}
-STATE=/run/pipeline-tools
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 die() { say "$*"; exit 1; }
