@@ -263,7 +263,7 @@ int json_check(const void *data, size_t size, size_t size_max, unsigned depth_ma
         JsonKind kind = JSON_KIND_NULL;
         int r;
 
-        assert(depth_max <= JSON_DEPTH_MAX);
+        assert(depth_max <= JSON_CHECK_DEPTH_MAX);
         if (size > size_max) {
                 *report = (JsonReport){ .offset = size_max, .reason = "too large" };
                 return JSON_TOO_LARGE;

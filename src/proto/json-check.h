@@ -16,13 +16,13 @@ typedef enum JsonKind {
 } JsonKind;
 
 /* What the strictest reader of a reply takes. */
-#define JSON_DEPTH_MAX 32U
+#define JSON_CHECK_DEPTH_MAX 32U
 
 /* Returns 0 and the kind of the value at the top, or where it is not valid one of
  *   JSON_MALFORMED  not the grammar of RFC 8259: NaN, Infinity, trailing commas, comments, a byte order
  * mark, an empty text and anything behind the value included JSON_BAD_UTF8   a byte sequence that is not
  * UTF-8 JSON_TOO_DEEP   more than `depth_max` objects and arrays inside each other (a lone `{}` is 1 deep);
- *                   `depth_max` is at most JSON_DEPTH_MAX
+ *                   `depth_max` is at most JSON_CHECK_DEPTH_MAX
  *   JSON_TOO_LARGE  more than `size_max` bytes
  * Members of the same name are allowed, and so are escapes of lone surrogates (`\ud800`): the grammar has
  * them, and a runner that cuts its output to so many UTF-16 units writes them. */

@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         JsonReport report;
         int r;
 
-        r = json_check(data, size, size, JSON_DEPTH_MAX, &report);
+        r = json_check(data, size, size, JSON_CHECK_DEPTH_MAX, &report);
         if (r < 0 || report.offset > size || (r == 0) != (report.reason == NULL))
                 abort();
         if (json_escape_append(&escaped, data, size, SIZE_MAX) < 0 ||

@@ -14,7 +14,7 @@
 
 static int check(const char *text, JsonReport *report)
 {
-        return json_check(text, strlen(text), SIZE_LIMIT, JSON_DEPTH_MAX, report);
+        return json_check(text, strlen(text), SIZE_LIMIT, JSON_CHECK_DEPTH_MAX, report);
 }
 
 static void test_every_kind_at_the_top(void **state)
@@ -126,14 +126,14 @@ static void test_a_nul_byte_is_no_end(void **state)
 
 static void test_depth_counts_containers(void **state)
 {
-        char text[2 * (JSON_DEPTH_MAX + 1) + 1] = {};
+        char text[2 * (JSON_CHECK_DEPTH_MAX + 1) + 1] = {};
         JsonReport report;
 
-        for (unsigned depth = 1; depth <= JSON_DEPTH_MAX + 1; depth++) {
+        for (unsigned depth = 1; depth <= JSON_CHECK_DEPTH_MAX + 1; depth++) {
                 memset(text, '[', depth);
                 memset(text + depth, ']', depth);
-                assert_int_equal(json_check(text, 2 * depth, SIZE_LIMIT, JSON_DEPTH_MAX, &report),
-                                 depth <= JSON_DEPTH_MAX ? 0 : JSON_TOO_DEEP);
+                assert_int_equal(json_check(text, 2 * depth, SIZE_LIMIT, JSON_CHECK_DEPTH_MAX, &report),
+                                 depth <= JSON_CHECK_DEPTH_MAX ? 0 : JSON_TOO_DEEP);
         }
         assert_int_equal(json_check("[{},[],{}]", 10, SIZE_LIMIT, 2, &report), 0);
         assert_int_equal(json_check("[{\"a\":[]}]", 10, SIZE_LIMIT, 2, &report), JSON_TOO_DEEP);
