@@ -5,11 +5,9 @@
  * members with their place in the struct, form and range; reading, writing and freeing follow from it.
  * Unknown members are passed over: that is how protocols grow. */
 
-#include "basic/macro.h"
+#include "json-check.h"
 
 #include <json-c/json.h>
-
-#define JSON_DEPTH_MAX 32
 
 /* The positive answer of everything here: what came is not what was agreed. */
 enum {
