@@ -348,12 +348,12 @@ int json_object_from_bytes(const void *data, size_t size, json_object **ret, cha
         struct json_tokener *tokener;
         JsonReport report;
 
-        if (json_check(data, size, INT32_MAX, JSON_DEPTH_MAX, &report) != 0)
+        if (json_check(data, size, INT32_MAX, JSON_CHECK_DEPTH_MAX, &report) != 0)
                 return bad(ret_error,
                            string_format("is not JSON: %s (at byte %zu)", report.reason, report.offset));
         if (report.kind != JSON_KIND_OBJECT)
                 return bad(ret_error, strdup("is not an object"));
-        tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 1);
+        tokener = json_tokener_new_ex(JSON_CHECK_DEPTH_MAX + 1);
         if (!tokener)
                 return -ENOMEM;
         object = json_tokener_parse_ex(tokener, data, (int) size);

@@ -57,8 +57,8 @@ extern const FieldType field_channel; /* Channel */
                 .fields = (fields_), .n_fields = ARRAY_SIZE(fields_), .size = sizeof(type_) \
         }
 
-/* Bytes to an object: RFC 8259, an object at the top, at most JSON_DEPTH_MAX deep. 0, -ENOMEM, or JSON_BAD
- * with what is wrong. */
+/* Bytes to an object: RFC 8259, an object at the top, at most JSON_CHECK_DEPTH_MAX deep. 0, -ENOMEM, or
+ * JSON_BAD with what is wrong. */
 int json_object_from_bytes(const void *data, size_t size, json_object **ret, char **ret_error) _warn_unused_;
 /* An object to text, compact; owned by the object; NULL without memory. */
 const char *json_object_text(json_object *object);

@@ -35,12 +35,6 @@ typedef enum PeerType {
 
 const char *peer_type_to_string(PeerType type);
 
-/* Bytes of somebody else's. */
-typedef struct Bytes {
-        const void *data;
-        size_t size;
-} Bytes;
-
 typedef struct PeerMessage {
         PeerType type;
         json_object *body; /* a reference owned */
