@@ -7,6 +7,12 @@
 
 #include <sys/types.h>
 
+/* Bytes of somebody else's. */
+typedef struct Bytes {
+        const void *data;
+        size_t size;
+} Bytes;
+
 /* Bytes that grow up to a limit its owner names. Zero-initialised is empty. */
 typedef struct Buffer {
         uint8_t *data; /* owned */

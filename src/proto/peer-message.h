@@ -7,6 +7,8 @@
 
 #include "job.h"
 
+#include "basic/io-util.h"
+
 #define PEER_MAGIC         "PIPELINE1"
 #define PEER_BODY_SIZE_MAX (1024U * 1024U)
 #define PEER_PART_SIZE_MAX (4U * 1024U * 1024U)
