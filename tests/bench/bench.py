@@ -1,0 +1,122 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The benches: our figure beside that of what a user would pick instead, in one run.
+
+Runs as root inside the machine with the packages installed. Prints one figure a line, NAME OURS THEIRS RATIO;
+times in milliseconds (a ratio below 1 is faster), rates a second (a ratio above 1 is faster).
+
+Theirs is `crun run` of the same image with the same command: one loop for the times, two loops for the rate (the
+machine has two cores). Ours is a whole job, from client to client: router, worker, sandbox, result.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+LOAD = sys.argv[1]  # the program bench-load
+IMAGE = sys.argv[2]  # the tiny image: the tar of a root file system
+N_TIMED = 300
+N_RATED = 1500
+N_CLIENTS = 16
+SLOTS = 4
+ENDPOINT = "ipc:///run/pipeline/router.sock"
+SANDBOX_CONF = pathlib.Path("/etc/pipeline/sandbox.conf")
+WORKER_CONF = pathlib.Path("/etc/pipeline/worker/bench-1.conf")
+INPUT = pathlib.Path("/var/lib/pipeline/input/bench")
+REQUEST = json.dumps({"action": "test_solution", "id": "bench", "track_slug": "bench", "exercise_slug": "noop",
+                      "s3_uri": f"file://{INPUT}/", "container_version": "v1"})
+
+
+def run(*command):
+    subprocess.run(command, check=True, stdout=sys.stderr)
+
+
+def load(*arguments):
+    """(p50 in milliseconds, p99, rate)"""
+    out = subprocess.run([LOAD, *map(str, arguments)], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    return float(out[0]) / 1000, float(out[1]) / 1000, float(out[2])
+
+
+def jobs(clients, count):
+    return load("jobs", ENDPOINT, REQUEST, clients, count)
+
+
+class Theirs:
+    """A bundle of the same root file system and command, as `crun spec` makes it, with a tmpfs for the results."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        rootfs = self.folder / "rootfs"
+        rootfs.mkdir()
+        run("tar", "-C", str(rootfs), "-xf", IMAGE)
+        (rootfs / "mnt/exercism-iteration").mkdir(parents=True, exist_ok=True)
+        run("crun", "spec", "--bundle", str(self.folder))
+        spec = json.loads((self.folder / "config.json").read_text())
+        where = "/mnt/exercism-iteration/"
+        spec["process"].update(terminal=False, cwd="/",
+                               args=["/opt/test-runner/bin/run.sh", "noop", where, where])
+        spec["mounts"].append({"destination": where, "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev"]})
+        (self.folder / "config.json").write_text(json.dumps(spec))
+
+    def commands(self, loops, count):
+        return load("commands", loops, count, "crun", "--root", self.folder / "state", "run", "--bundle", self.folder,
+                    f"theirs-{time.monotonic_ns()}-@")
+
+
+def set_parked(number):
+    lines = [l for l in SANDBOX_CONF.read_text().splitlines() if not l.startswith("Parked=")]
+    SANDBOX_CONF.write_text("\n".join([*lines, f"Parked={number}", ""]))
+    run("systemctl", "restart", "pipeline-sandbox.service", "pipeline-worker@bench-1.service")
+    settle()
+
+
+def settle():
+    """Warms up: the pool fills itself by what was used."""
+    jobs(SLOTS, 50)
+    time.sleep(1)
+
+
+def prepare():
+    INPUT.mkdir(parents=True, exist_ok=True)
+    (INPUT / "solution").write_text("nothing\n")
+    WORKER_CONF.parent.mkdir(parents=True, exist_ok=True)
+    WORKER_CONF.write_text(f"SLOTS={SLOTS}\n")
+    run("pipelinectl", "push", "test_runners", "bench", "v1", IMAGE)
+    run("systemctl", "restart", "pipeline-worker@bench-1.service")
+    run("pipelinectl", "deploy", "--wait", "test_runners", "bench", "v1")
+
+
+def report(name, ours, theirs):
+    print(f"{name:<16}{ours:10.2f}{theirs:10.2f}{ours / theirs:10.2f}", flush=True)
+
+
+def main():
+    prepare()
+    before = SANDBOX_CONF.read_text()
+    folder = tempfile.mkdtemp(prefix="bench-")
+    try:
+        theirs = Theirs(folder)
+        settle()
+        their_p50, their_p99, _ = theirs.commands(1, N_TIMED)
+        our_p50, our_p99, _ = jobs(1, N_TIMED)
+        report("noop-p50", our_p50, their_p50)
+        report("noop-p99", our_p99, their_p99)
+        _, _, their_rate = theirs.commands(2, N_RATED)
+        _, _, our_rate = jobs(N_CLIENTS, N_RATED)
+        report("noop-rate", our_rate, their_rate)
+        set_parked(0)
+        report("noop-cold-p50", jobs(1, N_TIMED)[0], theirs.commands(1, N_TIMED)[0])
+    finally:
+        SANDBOX_CONF.write_text(before)
+        run("systemctl", "restart", "pipeline-sandbox.service")
+        shutil.rmtree(folder)
+    return os.EX_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the tests in the machine and in the virtual machine share: a client, workers, images."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+
+import zmq
+
+TCP = "tcp://127.0.0.1:5555"
+UNIX = "ipc:///run/pipeline/router.sock"
+INPUT = pathlib.Path("/var/lib/pipeline/input")
+ITERATION = "/mnt/exercism-iteration/"
+GUESTS = pathlib.Path(__file__).resolve().parent.parent / "guests"
+
+
+class Client:
+    """A REQ client: one request, one reply."""
+
+    def __init__(self, endpoint=UNIX):
+        self.socket = zmq.Context.instance().socket(zmq.REQ)
+        self.socket.linger = 0
+        self.socket.connect(endpoint)
+
+    def send(self, **members):
+        self.socket.send_json(members)
+        return self
+
+    def receive(self, seconds=120):
+        if not self.socket.poll(int(seconds * 1000)):
+            raise TimeoutError(f"no reply within {seconds} s")
+        return json.loads(self.socket.recv())
+
+    def ask(self, **members):
+        return self.send(**members).receive()
+
+    def close(self):
+        self.socket.close()
+
+
+def run(*command, **options):
+    return subprocess.run([str(c) for c in command], check=True, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, **options).stdout
+
+
+def write_input(name, files):
+    """A folder of inputs that the workers may read; returns its URI."""
+    folder = INPUT / name
+    shutil.rmtree(folder, ignore_errors=True)
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return f"file://{folder}/"
+
+
+def job(track, exercise, version="v1", uri=None, action="test_solution", **more):
+    return {"action": action, "id": more.pop("id", "test"), "track_slug": track, "exercise_slug": exercise,
+            "s3_uri": uri or write_input("empty", {"solution": "nothing\n"}), "container_version": version, **more}
+
+
+def image_of_program(source, program="/opt/test-runner/bin/run.sh", links=()):
+    """A root file system with one static program, compiled from C, and busybox; the path of its tar. `links`: further
+    (path, target) symbolic links."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="image-"))
+    target = folder / "rootfs" / program.lstrip("/")
+    target.parent.mkdir(parents=True)
+    run("gcc", "-std=gnu17", "-O1", "-Wall", "-static", "-o", target, source, "-lpthread")
+    busybox = folder / "rootfs/bin/busybox"
+    busybox.parent.mkdir()
+    shutil.copy("/bin/busybox", busybox)
+    (folder / "rootfs/bin/sh").symlink_to("busybox")
+    for path, link in links:
+        place = folder / "rootfs" / path.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(link)
+    with tarfile.open(folder / "image.tar", "w") as tar:
+        tar.add(folder / "rootfs", arcname=".", filter=owned_by_root)
+    return folder / "image.tar"
+
+
+def owned_by_root(member):
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member
+
+
+def install(track, image, version="v1", channel="test_runners", worker=None, settings="", wait=True):
+    """Pushes an image, starts a worker for its track, deploys it."""
+    worker = worker or f"{track}-1"
+    conf = pathlib.Path(f"/etc/pipeline/worker/{worker}.conf")
+    if settings:
+        conf.parent.mkdir(parents=True, exist_ok=True)
+        conf.write_text(settings)
+    run("pipelinectl", "push", channel, track, version, image)
+    run("systemctl", "start", f"pipeline-worker@{worker}.service")
+    return run("pipelinectl", "deploy", *(["--wait"] if wait else []), channel, track, version)
+
+
+def scopes():
+    """The scopes of jobs (and of parked sandboxes) that are there now."""
+    uid = run("id", "-u", "pipeline-sandbox").strip()
+    out = run("runuser", "-u", "pipeline-sandbox", "--", "env", f"XDG_RUNTIME_DIR=/run/user/{uid}", "systemctl", "--user",
+              "list-units", "--type=scope", "--no-legend", "--plain", "pipeline-*.scope")
+    return [line.split()[0] for line in out.splitlines() if line.strip()]
+
+
+def main_pid(unit):
+    return int(run("systemctl", "show", "-P", "MainPID", unit))
+
+
+def has_ended(pid):
+    return not os.path.exists(f"/proc/{pid}")

@@ -1,0 +1,151 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Limits that a real kernel enforces, and one case a letter of what hostile guests try, against the installed
+packages in the virtual machine. After every case nothing may remain, and a known-good job must give the same bytes."""
+
+import errno
+import os
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import suite
+
+TRACK = "smoke"
+ENOSYS, EPERM = errno.ENOSYS, errno.EPERM
+
+
+class Smoke(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        image = suite.image_of_program(suite.GUESTS / "guest.c")
+        suite.install(TRACK, image, settings="SLOTS=2\n")
+        cls.good = cls.reply("hello")
+        assert cls.good["status"]["status_code"] == 200, cls.good
+
+    @staticmethod
+    def reply(case, **more):
+        client = suite.Client()
+        try:
+            return client.ask(**suite.job(TRACK, case, **more))
+        finally:
+            client.close()
+
+    def limited(self, case, code, limit, **more):
+        """The case ends with the code and names the limit, its value and its use; one beside it and the next are
+        unaffected."""
+        beside = suite.Client().send(**suite.job(TRACK, "slow"))
+        reply = self.reply(case, **more)
+        self.assertEqual(reply["status"]["status_code"], code, reply)
+        detail = reply["context"]["error_detail"]
+        self.assertEqual(detail["limit"], limit, reply)
+        self.assertGreater(detail["value"], 0)
+        self.assertGreaterEqual(detail["used"], detail["value"], reply)
+        self.assertEqual(beside.receive()["response"], self.good["response"])
+        self.unaffected()
+
+    def unaffected(self):
+        self.assertEqual(self.reply("hello")["response"], self.good["response"])
+
+    def found(self, case):
+        reply = self.reply(case)
+        self.assertEqual(reply["status"]["status_code"], 200, reply)
+        return reply["response"]
+
+    def test_limits_are_enforced_and_say_so(self):
+        self.assertIs(self.good["context"]["limits_enforced"], True)
+
+    def test_a_memory_bomb_is_answered_403_memory(self):
+        self.limited("memory", 403, "memory")
+
+    def test_a_fork_bomb_is_answered_403_processes(self):
+        self.limited("processes", 403, "processes")
+
+    def test_an_endless_loop_is_answered_401_wall_time(self):
+        self.limited("loop", 401, "wall_time", execution_timeout=2)
+
+    def test_an_output_flood_is_answered_402_output(self):
+        self.limited("output", 402, "output")
+
+    def test_a_disk_filler_is_answered_402_written(self):
+        self.limited("disk", 402, "written")
+
+    def test_b_a_daemon_left_behind_ends_with_its_job(self):
+        self.found("daemon")
+        self.unaffected()
+
+    def test_c_a_link_as_result_is_not_followed(self):
+        reply = self.reply("link")
+        self.assertEqual(reply["status"]["status_code"], 514, reply)
+        self.assertNotIn("root:", str(reply))
+
+    def test_d_nothing_of_the_host_is_seen_or_written(self):
+        found = self.found("paths")
+        for what in ("init_root", "rootfs", "sysrq", "host", "sockets"):
+            self.assertIs(found[what], False, what)
+
+    def test_e_the_kernel_refuses_what_the_profile_denies(self):
+        found = self.found("kernel")
+        for call in ("unshare", "mount", "ptrace", "bpf", "keyctl", "io_uring", "tiocsti", "tiocsti_high"):
+            self.assertEqual(found[call], EPERM, call)
+        for call in ("clone3", "unknown"):
+            self.assertEqual(found[call], ENOSYS, call)
+        for family in ("netlink", "raw"):
+            self.assertNotEqual(found[family], 0, family)
+
+    def test_f_the_guest_is_nobody(self):
+        found = self.found("identity")
+        for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            self.assertEqual(int(found[name], 16), 0, name)
+        self.assertEqual(found["NoNewPrivs"], "1")
+        self.assertEqual(found["Seccomp"], "2")
+        self.assertEqual(found["Groups"].strip(), "")
+        self.assertEqual(found["uid"], 65536)
+        self.assertEqual(found["descriptors"], 0)
+        self.assertIs(found["session"], True)
+        self.assertIs(found["environment"], False)
+
+    def test_g_there_is_no_network_but_the_own_loopback(self):
+        found = self.found("network")
+        self.assertEqual(found["metadata"], errno.ENETUNREACH)
+        self.assertEqual(found["router"], errno.ECONNREFUSED)
+        self.assertEqual(found["own"], 0)
+
+    def test_h_nothing_of_the_last_run_is_left(self):
+        for _ in range(3):
+            self.assertIs(self.found("residue")["residue"], False)
+
+    def test_i_a_malformed_message_is_answered_502(self):
+        client = suite.Client()
+        client.socket.send(b"{nonsense")
+        self.assertEqual(client.receive()["status"]["status_code"], 502)
+        self.unaffected()
+
+    def test_j_an_image_whose_etc_is_a_link_is_refused(self):
+        image = suite.image_of_program(suite.GUESTS / "guest.c", links=[("/etc", "/proc")])
+        suite.install("refused", image, wait=False)
+        reply = suite.Client().ask(**suite.job("refused", "hello"))
+        self.assertIn(reply["status"]["status_code"], (511, 512), reply)
+        self.unaffected()
+
+    def test_l_a_link_in_the_input_is_not_followed(self):
+        uri = suite.write_input("linked", {"solution": "x"})
+        os.symlink("/etc/shadow", suite.INPUT / "linked/shadow")
+        reply = self.reply("hello", uri=uri)
+        self.assertEqual(reply["status"]["status_code"], 512, reply)
+
+    def test_m_a_forged_sigkill_is_not_taken_for_memory_or_time(self):
+        reply = self.reply("suicide")
+        self.assertEqual(reply["status"]["status_code"], 403, reply)
+        self.assertNotIn(reply["context"]["error_detail"].get("limit"), ("memory", "wall_time", "processes"))
+
+    def test_m_missing_results_and_failures_are_told_apart(self):
+        self.assertEqual(self.reply("missing")["status"]["status_code"], 514)
+        reply = self.reply("nonzero")
+        self.assertEqual(reply["status"]["status_code"], 513)
+        self.assertEqual(reply["context"]["invocation"]["exit_status"], 7)
+
+
+if __name__ == "__main__":
+    unittest.main()
