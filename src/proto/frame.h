@@ -35,13 +35,15 @@ typedef enum FrameType {
         FRAME_STDERR = 16,  /* bytes; on to the worker */
         FRAME_RESULT = 17,  /* u8 ResultState, u64 size, name; DATA follows where OK; on to the worker */
         FRAME_EXIT = 18,    /* InitExit; last */
-        FRAME_FAILED = 19,  /* text: what could not be set up; last */
+        FRAME_FAILED = 19,  /* text: what could not be set up; last. Flag: FRAME_FLAG_PROGRAM */
 
         /* From sandboxd to worker: the answer, last on the connection. */
         FRAME_ANSWER = 20, /* JSON */
 } FrameType;
 
 #define FRAME_FLAG_EXECUTABLE 1U
+/* Of FAILED: the program or working folder that was asked for is at fault, not the set-up. */
+#define FRAME_FLAG_PROGRAM 1U
 
 typedef struct Frame {
         uint16_t type, flags;
