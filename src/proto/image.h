@@ -36,7 +36,8 @@ typedef struct ImageConfig {
         char **environment; /* NAME=VALUE */
         char *folder;       /* absolute, without `.` and `..`; "/" where the image names none */
         char *user;         /* as the image writes it, printable; empty where it names none */
-        char **diff_ids;
+        char *architecture; /* as Go names it; NULL where the image names none */
+        char **diff_ids;    /* NULL where there is none */
 } ImageConfig;
 
 /* What is wrong, in `ret_error`: a new string (NULL without memory), written for this result only. */
