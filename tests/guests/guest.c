@@ -6,6 +6,7 @@
  *   run.sh CASE IN/ OUT/
  */
 
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +66,7 @@ static int case_slow(void)
 
 /* A: exhaustion. */
 
-static int case_memory(void)
+__attribute__((noreturn)) static int case_memory(void)
 {
         for (;;) {
                 char *p = malloc(CHUNK_SIZE);
@@ -75,20 +76,20 @@ static int case_memory(void)
         }
 }
 
-static int case_processes(void)
+__attribute__((noreturn)) static int case_processes(void)
 {
         for (;;)
                 if (fork() == 0)
                         pause();
 }
 
-static int case_loop(void)
+__attribute__((noreturn)) static int case_loop(void)
 {
         for (volatile unsigned i = 0;; i++)
                 ;
 }
 
-static int case_output(void)
+__attribute__((noreturn)) static int case_output(void)
 {
         static char chunk[4096];
 
