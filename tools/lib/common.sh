@@ -3,6 +3,9 @@
 #
 # What all tools share: messages, the cache folder, locks, and Debian packages by section of packaging/dependencies.
 
+# A failing command ends a tool in a substitution as well.
+shopt -s inherit_errexit
+
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CACHE=${PIPELINE_CACHE:-/var/cache/pipeline-tools}
 

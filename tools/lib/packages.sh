@@ -37,8 +37,8 @@ packages_build() {
         mkdir -p "$work/pipeline"
         (cd "$PROJECT" && package_files | xargs -0 cp --parents -t "$work/pipeline")
         mv "$work/pipeline/packaging/debian" "$work/pipeline/debian"
-        if ! (cd "$work/pipeline" && dpkg-buildpackage -us -uc -b >"$work/log" 2>&1 </dev/null); then
-                tail -n 60 "$work/log" >&2
+        if ! (cd "$work/pipeline" && DEB_BUILD_OPTIONS=noautodbgsym dpkg-buildpackage -us -uc -b >"$work/log" 2>&1 </dev/null); then
+                tail -n 25 "$work/log" >&2
                 die "dpkg-buildpackage failed; its whole output is in $work/log"
         fi
         rm -rf "$work/pipeline"
