@@ -19,7 +19,7 @@ typedef struct SeccompPrograms {
 void seccomp_programs_done(SeccompPrograms *programs);
 
 /* What can be wrong with a profile; `ret_error` then says in which file, where, and what. It is a new
- * string, and NULL without memory; it is not written for any other result. */
+ * string, written for these results only. */
 enum {
         SECCOMP_PROFILE_UNKNOWN = 1, /* not a name (slug of docs/PROTOCOL.md), or no such file */
         SECCOMP_PROFILE_BAD = 2,     /* not a profile, or one that asks for what is not supported */
@@ -32,8 +32,45 @@ int seccomp_profile_load(const char *name, SeccompPrograms *ret, char **ret_erro
 /* The names of all profiles in both folders, sorted, each once. A missing folder is an empty one. */
 int seccomp_profile_list(char ***ret) _warn_unused_;
 
-/* A profile, parsed. */
-typedef struct SeccompProfile SeccompProfile;
+/* A profile, parsed. The members are those of the format; enumerations are libseccomp's. */
+typedef struct SeccompErrno {
+        bool is_set; /* EPERM where not */
+        uint64_t value;
+} SeccompErrno;
+
+typedef struct SeccompArgument {
+        uint64_t index, value, value_two;
+        uint32_t op; /* enum scmp_compare */
+} SeccompArgument;
+
+typedef struct SeccompCondition {
+        char **architectures; /* as Go names them */
+        char **capabilities;
+        char *kernel; /* MAJOR.MINOR, at least */
+} SeccompCondition;
+
+typedef struct SeccompRule {
+        char **names;
+        uint32_t action; /* SCMP_ACT_…, without the errno */
+        SeccompErrno error;
+        SeccompArgument *arguments;
+        size_t n_arguments;
+        SeccompCondition includes, excludes;
+} SeccompRule;
+
+typedef struct SeccompArchitecture {
+        char *name; /* SCMP_ARCH_… */
+        char **sub_architectures;
+} SeccompArchitecture;
+
+typedef struct SeccompProfile {
+        uint32_t default_action;
+        SeccompErrno default_error;
+        SeccompArchitecture *architectures;
+        size_t n_architectures;
+        SeccompRule *rules;
+        size_t n_rules;
+} SeccompProfile;
 
 SeccompProfile *seccomp_profile_free(SeccompProfile *profile);
 DEFINE_CLEANUP(SeccompProfile *, seccomp_profile_free)
@@ -42,7 +79,7 @@ DEFINE_CLEANUP(SeccompProfile *, seccomp_profile_free)
 int seccomp_profile_parse(const char *text, size_t size, SeccompProfile **ret,
                           char **ret_error) _warn_unused_;
 
-/* Pure: profile to programs for an architecture, named as libseccomp does (`x86_64`, `aarch64`, …).
- * SECCOMP_PROFILE_BAD where the profile has no entry for it in archMap. */
+/* Profile to programs for an architecture, named as libseccomp does (`x86_64`, `aarch64`). Touches nothing
+ * outside. SECCOMP_PROFILE_BAD where the profile has no entry for it in archMap, or its rules contradict. */
 int seccomp_profile_compile(const SeccompProfile *profile, const char *architecture, SeccompPrograms *ret,
                             char **ret_error) _warn_unused_;
