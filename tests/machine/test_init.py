@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """pipeline-init as PID 1 of a real container, spoken to frame by frame.
 
-usage: test_init.py /path/to/pipeline-init [NAME…]
+By hand: PIPELINE_INIT=/path/to/pipeline-init test_init.py [NAME…]
 
 Wants root, crun and python3, as the machine has them. Every case starts a container of its own, whose image is an
 empty root with the host's /usr below it, and plays sandboxd's part of docs/PROTOCOL.md part 4.
@@ -16,7 +16,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 import unittest
@@ -30,17 +29,21 @@ GUEST = 65536
 IN = "/mnt/exercism-iteration"
 MIB = 1 << 20
 CAPABILITIES = ["CAP_" + c for c in ("SYS_ADMIN SYS_RESOURCE SETUID SETGID KILL CHOWN DAC_OVERRIDE SETPCAP").split()]
-INIT = sys.argv.pop(1) if len(sys.argv) > 1 else "/usr/lib/pipeline/pipeline-init"
-IMAGE = tempfile.mkdtemp(prefix="test-init-image-")
+INIT = os.environ.get("PIPELINE_INIT", "/usr/lib/pipeline/pipeline-init")
+IMAGE = "/tmp/test-init-image"
 
 
-def make_image():
-    os.chmod(IMAGE, 0o755)
+def setUpModule():
+    shutil.rmtree(IMAGE, ignore_errors=True)
     for folder in ("proc", "dev", "sys", "tmp", "usr", "etc", "run/pipeline", IN[1:]):
         os.makedirs(f"{IMAGE}/{folder}")
     for name in ("bin", "lib", "lib64", "sbin"):
         os.symlink(f"usr/{name}", f"{IMAGE}/{name}")
     open(f"{IMAGE}/run/pipeline/init", "w").close()
+
+
+def tearDownModule():
+    shutil.rmtree(IMAGE)
 
 
 def config():
@@ -193,9 +196,6 @@ def python(code, **more):
 
 def shell(code, **more):
     return run(["sh", "-c", code], **more)
-
-
-unittest.TestCase.maxDiff = None
 
 
 class Ends(unittest.TestCase):
@@ -532,8 +532,4 @@ class Confinement(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    make_image()
-    try:
-        unittest.main(verbosity=2)
-    finally:
-        shutil.rmtree(IMAGE)
+    unittest.main(verbosity=2)
