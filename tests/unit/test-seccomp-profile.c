@@ -392,92 +392,92 @@ static void test_x32_ends_the_process(void **state)
 }
 
 /* What the default profile is for, said without the profile. */
+static const struct {
+        const char *name;
+        uint64_t arguments[3];
+        uint32_t answer;
+} promises[] = {
+        { "read", {}, SECCOMP_RET_ALLOW },
+        { "rseq", {}, SECCOMP_RET_ALLOW },
+        { "clone", { CLONE_VM | CLONE_THREAD | CLONE_SIGHAND }, SECCOMP_RET_ALLOW },
+        { "clone", { CLONE_NEWUSER | 17 }, RET_ERRNO(EPERM) },
+        { "clone", { CLONE_NEWNS }, RET_ERRNO(EPERM) },
+        { "clone", { CLONE_NEWPID | HIGH_BIT }, RET_ERRNO(EPERM) },
+        { "clone", { CLONE_NEWNET | CLONE_NEWIPC }, RET_ERRNO(EPERM) },
+        { "clone", { CLONE_NEWUTS | CLONE_VM }, RET_ERRNO(EPERM) },
+        { "clone", { CLONE_NEWCGROUP }, RET_ERRNO(EPERM) },
+        { "clone3", {}, RET_ERRNO(ENOSYS) },
+        { "unshare", {}, RET_ERRNO(EPERM) },
+        { "setns", {}, RET_ERRNO(EPERM) },
+        { "mount", {}, RET_ERRNO(EPERM) },
+        { "open_tree", {}, RET_ERRNO(EPERM) },
+        { "chroot", {}, RET_ERRNO(EPERM) },
+        { "ptrace", {}, RET_ERRNO(EPERM) },
+        { "process_vm_readv", {}, RET_ERRNO(EPERM) },
+        { "process_vm_writev", {}, RET_ERRNO(EPERM) },
+        { "pidfd_getfd", {}, RET_ERRNO(EPERM) },
+        { "kcmp", {}, RET_ERRNO(EPERM) },
+        { "bpf", {}, RET_ERRNO(EPERM) },
+        { "perf_event_open", {}, RET_ERRNO(EPERM) },
+        { "userfaultfd", {}, RET_ERRNO(EPERM) },
+        { "io_uring_setup", {}, RET_ERRNO(EPERM) },
+        { "keyctl", {}, RET_ERRNO(EPERM) },
+        { "add_key", {}, RET_ERRNO(EPERM) },
+        { "request_key", {}, RET_ERRNO(EPERM) },
+        { "open_by_handle_at", {}, RET_ERRNO(EPERM) },
+        { "fanotify_init", {}, RET_ERRNO(EPERM) },
+        { "init_module", {}, RET_ERRNO(EPERM) },
+        { "kexec_load", {}, RET_ERRNO(EPERM) },
+        { "reboot", {}, RET_ERRNO(EPERM) },
+        { "clock_settime", {}, RET_ERRNO(EPERM) },
+        { "syslog", {}, RET_ERRNO(EPERM) },
+        { "quotactl", {}, RET_ERRNO(EPERM) },
+        { "acct", {}, RET_ERRNO(EPERM) },
+        { "sync", {}, RET_ERRNO(0) },
+        { "ioctl", { 0, TCGETS }, SECCOMP_RET_ALLOW },
+        { "ioctl", { 0, TIOCSTI }, RET_ERRNO(EPERM) },
+        { "ioctl", { 0, TIOCSTI | HIGH_BIT }, RET_ERRNO(EPERM) },
+        { "ioctl", { 0, TIOCSTI | UINT64_C(0xffffffff00000000) }, RET_ERRNO(EPERM) },
+        { "ioctl", { 0, TIOCLINUX_NUM | HIGH_BIT }, RET_ERRNO(EPERM) },
+        { "socket", { AF_UNIX, SOCK_STREAM }, SECCOMP_RET_ALLOW },
+        { "socket", { AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 6 }, SECCOMP_RET_ALLOW },
+        { "socket", { AF_INET6, SOCK_DGRAM, 17 }, SECCOMP_RET_ALLOW },
+        { "socket", { AF_INET, SOCK_RAW }, RET_ERRNO(EPERM) },
+        { "socket", { AF_INET6, SOCK_RAW | SOCK_CLOEXEC }, RET_ERRNO(EPERM) },
+        { "socket", { AF_INET, SOCK_PACKET }, RET_ERRNO(EPERM) },
+        { "socket", { AF_NETLINK, SOCK_DGRAM }, RET_ERRNO(EAFNOSUPPORT) },
+        { "socket", { AF_PACKET, SOCK_DGRAM }, RET_ERRNO(EAFNOSUPPORT) },
+        { "socket", { AF_ALG, SOCK_SEQPACKET }, RET_ERRNO(EAFNOSUPPORT) },
+        { "socket", { AF_VSOCK, SOCK_STREAM }, RET_ERRNO(EAFNOSUPPORT) },
+        { "socket", { AF_BLUETOOTH, SOCK_STREAM }, RET_ERRNO(EAFNOSUPPORT) },
+        { "socket", { AF_UNIX | HIGH_BIT, SOCK_STREAM }, RET_ERRNO(EAFNOSUPPORT) },
+        { "socket", { AF_INET, SOCK_STREAM, 262 }, RET_ERRNO(EPROTONOSUPPORT) },
+        { "socket", { AF_INET, SOCK_STREAM, 132 }, RET_ERRNO(EPROTONOSUPPORT) },
+        { "socketpair", { AF_UNIX, SOCK_STREAM }, SECCOMP_RET_ALLOW },
+        { "socketpair", { AF_TIPC, SOCK_STREAM }, RET_ERRNO(EAFNOSUPPORT) },
+        { "personality", { 0 }, SECCOMP_RET_ALLOW },
+        { "personality", { 0xffffffff }, SECCOMP_RET_ALLOW },
+        { "personality", { 0x0040000 }, RET_ERRNO(ENOSYS) },
+        { "personality", { 0x0400000 }, RET_ERRNO(ENOSYS) },
+        { "personality", { HIGH_BIT }, RET_ERRNO(ENOSYS) },
+};
+
 static void test_what_the_default_profile_says(void **state)
 {
-        static const struct {
-                const char *name;
-                uint64_t arguments[3];
-                uint32_t answer;
-        } cases[] = {
-                { "read", {}, SECCOMP_RET_ALLOW },
-                { "rseq", {}, SECCOMP_RET_ALLOW },
-                { "clone", { CLONE_VM | CLONE_THREAD | CLONE_SIGHAND }, SECCOMP_RET_ALLOW },
-                { "clone", { CLONE_NEWUSER | 17 }, RET_ERRNO(EPERM) },
-                { "clone", { CLONE_NEWNS }, RET_ERRNO(EPERM) },
-                { "clone", { CLONE_NEWPID | HIGH_BIT }, RET_ERRNO(EPERM) },
-                { "clone", { CLONE_NEWNET | CLONE_NEWIPC }, RET_ERRNO(EPERM) },
-                { "clone", { CLONE_NEWUTS | CLONE_VM }, RET_ERRNO(EPERM) },
-                { "clone", { CLONE_NEWCGROUP }, RET_ERRNO(EPERM) },
-                { "clone3", {}, RET_ERRNO(ENOSYS) },
-                { "unshare", {}, RET_ERRNO(EPERM) },
-                { "setns", {}, RET_ERRNO(EPERM) },
-                { "mount", {}, RET_ERRNO(EPERM) },
-                { "open_tree", {}, RET_ERRNO(EPERM) },
-                { "chroot", {}, RET_ERRNO(EPERM) },
-                { "ptrace", {}, RET_ERRNO(EPERM) },
-                { "process_vm_readv", {}, RET_ERRNO(EPERM) },
-                { "process_vm_writev", {}, RET_ERRNO(EPERM) },
-                { "pidfd_getfd", {}, RET_ERRNO(EPERM) },
-                { "kcmp", {}, RET_ERRNO(EPERM) },
-                { "bpf", {}, RET_ERRNO(EPERM) },
-                { "perf_event_open", {}, RET_ERRNO(EPERM) },
-                { "userfaultfd", {}, RET_ERRNO(EPERM) },
-                { "io_uring_setup", {}, RET_ERRNO(EPERM) },
-                { "keyctl", {}, RET_ERRNO(EPERM) },
-                { "add_key", {}, RET_ERRNO(EPERM) },
-                { "request_key", {}, RET_ERRNO(EPERM) },
-                { "open_by_handle_at", {}, RET_ERRNO(EPERM) },
-                { "fanotify_init", {}, RET_ERRNO(EPERM) },
-                { "init_module", {}, RET_ERRNO(EPERM) },
-                { "kexec_load", {}, RET_ERRNO(EPERM) },
-                { "reboot", {}, RET_ERRNO(EPERM) },
-                { "clock_settime", {}, RET_ERRNO(EPERM) },
-                { "syslog", {}, RET_ERRNO(EPERM) },
-                { "quotactl", {}, RET_ERRNO(EPERM) },
-                { "acct", {}, RET_ERRNO(EPERM) },
-                { "sync", {}, RET_ERRNO(0) },
-                { "ioctl", { 0, TCGETS }, SECCOMP_RET_ALLOW },
-                { "ioctl", { 0, TIOCSTI }, RET_ERRNO(EPERM) },
-                { "ioctl", { 0, TIOCSTI | HIGH_BIT }, RET_ERRNO(EPERM) },
-                { "ioctl", { 0, TIOCSTI | UINT64_C(0xffffffff00000000) }, RET_ERRNO(EPERM) },
-                { "ioctl", { 0, TIOCLINUX_NUM | HIGH_BIT }, RET_ERRNO(EPERM) },
-                { "socket", { AF_UNIX, SOCK_STREAM }, SECCOMP_RET_ALLOW },
-                { "socket", { AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 6 }, SECCOMP_RET_ALLOW },
-                { "socket", { AF_INET6, SOCK_DGRAM, 17 }, SECCOMP_RET_ALLOW },
-                { "socket", { AF_INET, SOCK_RAW }, RET_ERRNO(EPERM) },
-                { "socket", { AF_INET6, SOCK_RAW | SOCK_CLOEXEC }, RET_ERRNO(EPERM) },
-                { "socket", { AF_INET, SOCK_PACKET }, RET_ERRNO(EPERM) },
-                { "socket", { AF_NETLINK, SOCK_DGRAM }, RET_ERRNO(EAFNOSUPPORT) },
-                { "socket", { AF_PACKET, SOCK_DGRAM }, RET_ERRNO(EAFNOSUPPORT) },
-                { "socket", { AF_ALG, SOCK_SEQPACKET }, RET_ERRNO(EAFNOSUPPORT) },
-                { "socket", { AF_VSOCK, SOCK_STREAM }, RET_ERRNO(EAFNOSUPPORT) },
-                { "socket", { AF_BLUETOOTH, SOCK_STREAM }, RET_ERRNO(EAFNOSUPPORT) },
-                { "socket", { AF_UNIX | HIGH_BIT, SOCK_STREAM }, RET_ERRNO(EAFNOSUPPORT) },
-                { "socket", { AF_INET, SOCK_STREAM, 262 }, RET_ERRNO(EPROTONOSUPPORT) },
-                { "socket", { AF_INET, SOCK_STREAM, 132 }, RET_ERRNO(EPROTONOSUPPORT) },
-                { "socketpair", { AF_UNIX, SOCK_STREAM }, SECCOMP_RET_ALLOW },
-                { "socketpair", { AF_TIPC, SOCK_STREAM }, RET_ERRNO(EAFNOSUPPORT) },
-                { "personality", { 0 }, SECCOMP_RET_ALLOW },
-                { "personality", { 0xffffffff }, SECCOMP_RET_ALLOW },
-                { "personality", { 0x0040000 }, RET_ERRNO(ENOSYS) },
-                { "personality", { 0x0400000 }, RET_ERRNO(ENOSYS) },
-                { "personality", { HIGH_BIT }, RET_ERRNO(ENOSYS) },
-        };
-
         for (size_t m = 0; m < ARRAY_SIZE(machines); m++) {
                 _cleanup_(seccomp_programs_done) SeccompPrograms programs = {};
 
                 compile(machines[m].name, &programs);
-                for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+                for (size_t i = 0; i < ARRAY_SIZE(promises); i++)
                         for (size_t j = 0; j < machines[m].n_numbers; j++) {
                                 struct seccomp_data data = { .nr = machines[m].numbers[j].number,
                                                              .arch = machines[m].audit };
 
-                                if (!streq(machines[m].numbers[j].name, cases[i].name))
+                                if (!streq(machines[m].numbers[j].name, promises[i].name))
                                         continue;
-                                memcpy(data.args, cases[i].arguments, sizeof(cases[i].arguments));
-                                if (answer_of(&programs, &data) != cases[i].answer)
-                                        fail_msg("case %zu, %s: 0x%x", i, cases[i].name,
+                                memcpy(data.args, promises[i].arguments, sizeof(promises[i].arguments));
+                                if (answer_of(&programs, &data) != promises[i].answer)
+                                        fail_msg("case %zu, %s: 0x%x", i, promises[i].name,
                                                  answer_of(&programs, &data));
                         }
         }
