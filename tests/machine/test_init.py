@@ -354,8 +354,7 @@ class Input(unittest.TestCase):
     def test_files(self):
         big = os.urandom(300000)
         files = [("a", b"1", 0), ("deep/er/b.sh", b"#!/bin/sh\necho hi\n", 1), ("deep/c", b"", 0), ("big", big, 0),
-                 ("odd \n\xff name", b"x", 0)]
-        files[4] = (os.fsdecode(b"odd \n\xff name"), b"x", 0)
+                 (os.fsdecode(b"odd \n\xff name"), b"x", 0)]
         a = shell("deep/er/b.sh; stat -c '%n %a %u %g %s' a deep deep/er deep/er/b.sh deep/c; ls | wc -l",
                   files=files, folder=IN, wanted=["big"])
         g = f"{GUEST} {GUEST}"
@@ -418,7 +417,7 @@ class Programs(unittest.TestCase):
 
     def test_the_search_uses_the_guests_path(self):
         a = run(["prog", "1"], files=[("d/prog", b"#!/bin/sh\necho $1 $PATH\n", 1)], environment=[f"PATH=/x:{IN}/d"])
-        self.assertEqual(a.stdout, f"1 {IN}/d\n".replace(f"{IN}/d", f"/x:{IN}/d").encode())
+        self.assertEqual(a.stdout, f"1 /x:{IN}/d\n".encode())
         self.assertEqual(run(["true"], environment=[]).status, 0)
 
     def test_environment_and_arguments_as_given(self):
@@ -527,8 +526,11 @@ class Confinement(unittest.TestCase):
         self.assertIn(b"Network is unreachable", a.stderr)
 
     def test_keyring_is_its_own(self):
-        a = python("import ctypes\nc = ctypes.CDLL(None)\nprint(c.syscall(250, 0, -3, 0))")  # KEYCTL_GET_KEYRING_ID
-        self.assertNotEqual(a.stdout, b"")
+        # KEYCTL_DESCRIBE of the session's keyring: container root's would be the one that the runtime made.
+        a = python("import ctypes, platform\nc = ctypes.CDLL(None)\nb = ctypes.create_string_buffer(99)\n"
+                   "keyctl = 250 if platform.machine() == 'x86_64' else 219\n"
+                   "c.syscall(keyctl, 6, -3, b, 99)\nprint(b.value.decode())")
+        self.assertRegex(a.stdout.decode(), f"^keyring;{GUEST};{GUEST};.*;_ses\n$")
 
 
 if __name__ == "__main__":
