@@ -364,6 +364,11 @@ int json_object_from_bytes(const void *data, size_t size, json_object **ret, cha
         return 0;
 }
 
+const char *json_object_text(json_object *object)
+{
+        return json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+}
+
 int json_add(json_object *object, const char *key, json_object *value)
 {
         if (json_object_object_add(object, key, value) == 0)
