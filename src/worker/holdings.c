@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An install is one order to sandboxd: every blob of the image is handed over by descriptor, and sandboxd
+ * hashes and unpacks it. What it has already is answered at once, so this is also how a restarted worker
+ * finds out what is there; and then the registry need not have the image any more.
+ *
+ * The first order looks at the paths that are known before the image is. Where its own working directory
+ * decides, a second order, which unpacks nothing, looks there. */
+
+#include "holdings.h"
+
+#include "image-source.h"
+#include "sandbox-client.h"
+
+#include "basic/list.h"
+#include "basic/string-util.h"
+#include "shared/log.h"
+#include "shared/message-ids.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#define RETRY_USEC_MIN  USEC_PER_SEC
+#define RETRY_USEC_MAX  (300 * USEC_PER_SEC)
+#define RETRY_DOUBLINGS 9U
+#define TIMER_ACCURACY  (100 * USEC_PER_MSEC)
+
+typedef enum VersionState {
+        VERSION_QUEUED,
+        VERSION_FETCHING,
+        VERSION_UNPACKING,
+        VERSION_HELD,
+        VERSION_FAILED,
+} VersionState;
+
+static const char *const state_names[] = {
+        [VERSION_QUEUED] = "queued",
+        [VERSION_FETCHING] = "fetching",
+        [VERSION_UNPACKING] = "unpacking",
+        [VERSION_FAILED] = "failed",
+};
+
+typedef struct Version {
+        ListLink link;
+        char *track, *version;
+        char *digest;     /* NULL until it was looked up */
+        bool has_setting; /* the track says what runs, so the image need not */
+        VersionState state;
+        char *error;       /* failed */
+        unsigned code;     /* failed: of its jobs */
+        unsigned n_failed; /* in a row */
+        usec_t retry_usec; /* failed */
+        Entrypoint entrypoint;
+        bool is_wanted; /* while a new configuration is compared */
+} Version;
+
+struct Holdings {
+        sd_event *event; /* borrowed, like the next */
+        const WorkerSettings *settings;
+        HoldingsHandler on_change;
+        void *userdata;
+        List versions; /* owns its members */
+        sd_event_source *timer;
+        /* The install under way. */
+        Version *current;
+        Order *order;
+        ImageSource *source; /* NULL: the registry does not have it */
+        char *source_error;  /* why */
+        bool has_probed_twice;
+};
+
+static Version *version_free(Version *version)
+{
+        if (!version)
+                return NULL;
+        free(version->track);
+        free(version->version);
+        free(version->digest);
+        free(version->error);
+        entrypoint_done(&version->entrypoint);
+        free(version);
+        return NULL;
+}
+
+DEFINE_CLEANUP(Version *, version_free)
+
+static void install_done(Holdings *h)
+{
+        h->order = order_free(h->order);
+        h->source = image_source_free(h->source);
+        free(h->source_error);
+        h->source_error = NULL;
+        h->current = NULL;
+}
+
+static void forget(Holdings *h, Version *version)
+{
+        if (h->current == version)
+                install_done(h);
+        list_remove(&h->versions, &version->link);
+        version_free(version);
+}
+
+Holdings *holdings_free(Holdings *h)
+{
+        if (!h)
+                return NULL;
+        LIST_FOREACH(Version, version, &h->versions, link)
+                forget(h, version);
+        sd_event_source_disable_unref(h->timer);
+        free(h);
+        return NULL;
+}
+
+/* Runs the queue from the event loop, at a time. */
+static int wake_at(Holdings *h, usec_t usec)
+{
+        int r = sd_event_source_set_time(h->timer, usec);
+
+        return r < 0 ? r : sd_event_source_set_enabled(h->timer, SD_EVENT_ONESHOT);
+}
+
+static int set_state(Holdings *h, Version *version, VersionState state)
+{
+        version->state = state;
+        if (state != VERSION_FAILED) {
+                free(version->error);
+                version->error = NULL;
+        }
+        if (state == VERSION_HELD)
+                version->n_failed = 0;
+        return h->on_change(h, h->userdata);
+}
+
+/* The end of an install, one way or the other; the next one begins. */
+
+static int install_succeed(Holdings *h)
+{
+        Version *version = h->current;
+
+        install_done(h);
+        log_struct(LOG_INFO,
+                   LOG_FIELDS({ "MESSAGE_ID", MSG_WORKER_INSTALLED },
+                              { "PIPELINE_WORKER", h->settings->name }, { "PIPELINE_TRACK", version->track },
+                              { "PIPELINE_VERSION", version->version },
+                              { "PIPELINE_DIGEST", version->digest }),
+                   "%s %s is installed (%s)", version->track, version->version, version->digest);
+        if (wake_at(h, 0) < 0)
+                return -EIO;
+        return set_state(h, version, VERSION_HELD);
+}
+
+/* Takes `error`. */
+static int install_fail(Holdings *h, unsigned code, char *error)
+{
+        Version *version = h->current;
+        unsigned n_doublings = MIN(version->n_failed, RETRY_DOUBLINGS);
+        usec_t delay = MIN(RETRY_USEC_MIN << n_doublings, RETRY_USEC_MAX);
+
+        install_done(h);
+        if (!error)
+                return -ENOMEM;
+        free(version->error);
+        version->error = error;
+        version->code = code;
+        version->n_failed++;
+        version->retry_usec = now_usec(CLOCK_MONOTONIC) + delay;
+        log_struct(LOG_WARNING,
+                   LOG_FIELDS({ "MESSAGE_ID", MSG_WORKER_INSTALL_FAILED },
+                              { "PIPELINE_WORKER", h->settings->name }, { "PIPELINE_TRACK", version->track },
+                              { "PIPELINE_VERSION", version->version }),
+                   "%s %s cannot be installed: %s; tried again in %" PRIu64 " s", version->track,
+                   version->version, error, delay / USEC_PER_SEC);
+        if (wake_at(h, 0) < 0)
+                return -EIO;
+        return set_state(h, version, VERSION_FAILED);
+}
+
+/* The order. */
+
+static int start_order(Holdings *h, const char *image_folder);
+
+static int on_fill(Order *order, Buffer *out, int *ret_fd, void *userdata)
+{
+        Holdings *h = userdata;
+        const char *digest;
+        int fd, r;
+
+        if (h->current->state == VERSION_UNPACKING)
+                return 0;
+        r = h->source ? image_source_next(h->source, &digest, &fd) : IMAGE_SOURCE_END;
+        if (r < 0)
+                return r;
+        if (r == IMAGE_SOURCE_END) {
+                r = frame_append(out, FRAME_INPUT_END, 0, NULL, 0, ORDER_SEND_SIZE_MAX);
+                return r < 0 ? r : set_state(h, h->current, VERSION_UNPACKING);
+        }
+        *ret_fd = fd;
+        return frame_append(out, FRAME_BLOB, 0, digest, strlen(digest), ORDER_SEND_SIZE_MAX);
+}
+
+/* Whether what was looked at suffices: the channel's own folder is there, or the image's was looked into. */
+static bool needs_second_probe(Holdings *h, json_object *answer, const char **ret_folder)
+{
+        const char *folder = json_text(json_object_object_get(answer, "config"), "folder");
+
+        if (h->has_probed_twice || !folder || entrypoint_has_folder(h->settings->channel, answer))
+                return false;
+        *ret_folder = folder;
+        return true;
+}
+
+static int take_answer(Holdings *h, json_object *answer)
+{
+        _cleanup_free_ char *error = NULL;
+        Entrypoint *entrypoint = &h->current->entrypoint;
+        const char *folder;
+        int r;
+
+        if (needs_second_probe(h, answer, &folder)) {
+                h->has_probed_twice = true;
+                return start_order(h, folder);
+        }
+        entrypoint_done(entrypoint);
+        r = entrypoint_resolve(h->settings->channel, answer, entrypoint, &error);
+        if (r < 0)
+                return r;
+        if (r == JSON_BAD)
+                return install_fail(h, STATUS_SETUP_FAILED,
+                                    string_format("the sandbox service's answer is malformed: %s", error));
+        if (!entrypoint->command && !h->current->has_setting)
+                return install_fail(h, STATUS_SETUP_FAILED, strdup(entrypoint->missing));
+        return install_succeed(h);
+}
+
+static int on_ended(Order *order, json_object *answer, const char *error, void *userdata)
+{
+        Holdings *h = userdata;
+        int64_t code = answer ? json_object_get_int64(json_object_object_get(answer, "code")) : 0;
+        const char *said = answer ? json_text(answer, "error") : error;
+
+        if (answer && code == 0)
+                return take_answer(h, answer);
+        if (h->source_error)
+                return install_fail(h, STATUS_VERSION_NOT_ON_WORKER, TAKE_PTR(h->source_error));
+        return install_fail(h,
+                            code == STATUS_SETUP_FAILED ? STATUS_SETUP_FAILED : STATUS_VERSION_NOT_ON_WORKER,
+                            strdup(said ?: "the sandbox service did not say why"));
+}
+
+static const OrderHandlers install_handlers = { .fill = on_fill, .ended = on_ended };
+
+static int install_order(const Version *version, char *const *probe, json_object **ret)
+{
+        _cleanup_json_ json_object *order = json_object_new_object();
+        json_object *paths = json_object_new_array();
+        int r = order && paths ? json_add(order, "probe", paths) : -ENOMEM;
+
+        for (; r >= 0 && *probe; probe++)
+                r = json_object_array_add(paths, json_object_new_string(*probe));
+        if (r >= 0)
+                r = json_add_text(order, "order", "install");
+        if (r >= 0)
+                r = json_add_text(order, "digest", version->digest);
+        if (r >= 0)
+                *ret = TAKE_PTR(order);
+        return r < 0 ? -ENOMEM : 0;
+}
+
+static int start_order(Holdings *h, const char *image_folder)
+{
+        _cleanup_(strv_freep) char **probe = NULL;
+        _cleanup_json_ json_object *body = NULL;
+        Order *order;
+        int r;
+
+        r = entrypoint_probe(h->settings->channel, image_folder, &probe);
+        if (r >= 0)
+                r = install_order(h->current, probe, &body);
+        if (r >= 0)
+                r = order_new(h->event, h->settings->sandbox, body, &install_handlers, h, &order);
+        if (r == -E2BIG)
+                return install_fail(h, STATUS_SETUP_FAILED, strdup("the image's paths are too long"));
+        if (r < 0)
+                return r;
+        order_free(h->order);
+        h->order = order;
+        return 0;
+}
+
+/* Begins with what the registry has. Without a digest nothing can be ordered. */
+static int install_start(Holdings *h, Version *version)
+{
+        int r;
+
+        h->current = version;
+        h->has_probed_twice = false;
+        r = set_state(h, version, VERSION_FETCHING);
+        if (r < 0)
+                return r;
+        r = image_source_open(h->settings->registry, channel_to_string(h->settings->channel), version->track,
+                              version->version, version->digest, &h->source, &h->source_error);
+        if (r < 0)
+                return r;
+        if (h->source && !version->digest) {
+                version->digest = strdup(image_source_digest(h->source));
+                if (!version->digest)
+                        return -ENOMEM;
+        }
+        if (!version->digest)
+                return install_fail(h, STATUS_VERSION_NOT_ON_WORKER, TAKE_PTR(h->source_error));
+        return start_order(h, NULL);
+}
+
+/* The next one to install: what was never tried first, then what may be tried again. */
+static Version *next_version(Holdings *h, usec_t now, usec_t *ret_later)
+{
+        Version *again = NULL;
+
+        *ret_later = USEC_INFINITY;
+        LIST_FOREACH(Version, version, &h->versions, link) {
+                if (version->state == VERSION_QUEUED)
+                        return version;
+                if (version->state != VERSION_FAILED)
+                        continue;
+                if (version->retry_usec <= now)
+                        again = again ?: version;
+                else
+                        *ret_later = MIN(*ret_later, version->retry_usec);
+        }
+        return again;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Holdings *h = userdata;
+        usec_t later;
+        Version *next;
+
+        if (h->current)
+                return 0;
+        next = next_version(h, now_usec(CLOCK_MONOTONIC), &later);
+        if (next)
+                return install_start(h, next);
+        return later == USEC_INFINITY ? 0 : wake_at(h, later);
+}
+
+int holdings_new(sd_event *event, const WorkerSettings *settings, HoldingsHandler on_change, void *userdata,
+                 Holdings **ret)
+{
+        _cleanup_(holdings_freep) Holdings *h = malloc(sizeof(Holdings));
+        int r;
+
+        if (!h)
+                return -ENOMEM;
+        *h = (Holdings){
+                .event = event, .settings = settings, .on_change = on_change, .userdata = userdata
+        };
+        list_init(&h->versions);
+        r = sd_event_add_time(event, &h->timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY, on_timer, h);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(h);
+        return 0;
+}
+
+/* What shall be held. */
+
+static Version *find(const Holdings *h, const char *track, const char *version)
+{
+        LIST_FOREACH(Version, v, &h->versions, link)
+                if (streq(v->track, track) && streq(v->version, version))
+                        return v;
+        return NULL;
+}
+
+static bool track_has_setting(const Configure *configure, const char *track)
+{
+        for (size_t i = 0; i < configure->n_settings; i++)
+                if (streq(configure->settings[i].track, track))
+                        return configure->settings[i].entrypoint && *configure->settings[i].entrypoint;
+        return false;
+}
+
+static int add(Holdings *h, const VersionItem *item, Version **ret)
+{
+        _cleanup_(version_freep) Version *version = calloc(1, sizeof(Version));
+
+        if (!version)
+                return -ENOMEM;
+        version->track = strdup(item->track);
+        version->version = strdup(item->version);
+        version->digest = item->digest ? strdup(item->digest) : NULL;
+        if (!version->track || !version->version || (item->digest && !version->digest))
+                return -ENOMEM;
+        list_append(&h->versions, &version->link);
+        *ret = TAKE_PTR(version);
+        return 0;
+}
+
+static int want(Holdings *h, const Configure *configure, const VersionItem *item)
+{
+        Version *version = find(h, item->track, item->version);
+        int r;
+
+        if (version && item->digest && (!version->digest || !streq(version->digest, item->digest))) {
+                forget(h, version);
+                version = NULL;
+        }
+        if (!version) {
+                r = add(h, item, &version);
+                if (r < 0)
+                        return r;
+        }
+        version->is_wanted = true;
+        version->has_setting = track_has_setting(configure, item->track);
+        if (version->state == VERSION_FAILED) {
+                version->n_failed = 0;
+                version->retry_usec = 0;
+        }
+        return 0;
+}
+
+int holdings_configure(Holdings *h, const Configure *configure)
+{
+        int r;
+
+        for (size_t i = 0; i < configure->versions.n_items; i++) {
+                r = want(h, configure, &configure->versions.items[i]);
+                if (r < 0)
+                        return r;
+        }
+        LIST_FOREACH(Version, version, &h->versions, link) {
+                if (!version->is_wanted)
+                        forget(h, version);
+                else
+                        version->is_wanted = false;
+        }
+        return wake_at(h, 0);
+}
+
+/* How it stands. */
+
+int holdings_find(const Holdings *h, const char *track, const char *version, HeldVersion *ret,
+                  unsigned *ret_code, char **ret_error)
+{
+        const Version *v = find(h, track, version);
+        char *error;
+
+        if (v && v->state == VERSION_HELD) {
+                *ret = (HeldVersion){ v->digest, &v->entrypoint };
+                return 0;
+        }
+        if (v && v->error)
+                error = string_format("this worker could not install %s %s: %s", track, version, v->error);
+        else
+                error = string_format("this worker does not hold %s %s%s", track, version, v ? " yet" : "");
+        if (!error)
+                return -ENOMEM;
+        *ret_code = v && v->error ? v->code : STATUS_VERSION_NOT_ON_WORKER;
+        *ret_error = error;
+        return HOLDINGS_MISSING;
+}
+
+int holdings_describe(const Holdings *h, Configured *ret)
+{
+        Configured configured = {};
+
+        LIST_FOREACH(Version, v, &h->versions, link) {
+                VersionItem item = { .track = v->track, .version = v->version };
+                bool is_held = v->state == VERSION_HELD;
+                int r;
+
+                item.digest = is_held ? v->digest : NULL;
+                item.state = is_held ? NULL : (char *) state_names[v->state];
+                item.error = v->error;
+                r = version_list_add(is_held ? &configured.held : &configured.installing, &item);
+                if (r < 0) {
+                        configured_done(&configured);
+                        return r;
+                }
+        }
+        *ret = configured;
+        return 0;
+}
+
+HoldingsCount holdings_count(const Holdings *h)
+{
+        HoldingsCount count = {};
+
+        LIST_FOREACH(Version, v, &h->versions, link) {
+                if (v->state == VERSION_HELD)
+                        count.n_held++;
+                else if (!v->error)
+                        count.n_under_way++;
+                else {
+                        count.n_failed++;
+                        count.failed_track = v->track;
+                        count.failed_version = v->version;
+                        count.failed_error = v->error;
+                }
+        }
+        return count;
+}

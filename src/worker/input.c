@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The schemes that inputs may have. */
+
+#include "input.h"
+
+#include "basic/string-util.h"
+
+#include <errno.h>
+
+static const InputScheme *const schemes[] = {
+        &input_file,
+};
+
+int input_bad(char **ret_error, char *message)
+{
+        if (!message)
+                return -ENOMEM;
+        *ret_error = message;
+        return INPUT_BAD;
+}
+
+int input_open(const char *uri, const InputLimits *limits, Input **ret, char **ret_error)
+{
+        int r;
+
+        for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
+                const char *rest = string_after(uri, schemes[i]->prefix);
+
+                if (!rest)
+                        continue;
+                r = schemes[i]->open(rest, limits, ret, ret_error);
+                if (r == 0)
+                        (*ret)->scheme = schemes[i];
+                return r;
+        }
+        return input_bad(ret_error, strdup("inputs of this scheme are not known; file:///FOLDER/ is"));
+}
+
+Input *input_free(Input *input)
+{
+        if (input)
+                input->scheme->free(input);
+        return NULL;
+}
+
+int input_fill(Input *input, Buffer *out, size_t size_max, char **ret_error)
+{
+        return input->scheme->fill(input, out, size_max, ret_error);
+}

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A file is named JOB-TOKEN and holds frames: ANSWER with the body, then for each part a FILE with its size
+ * and DATA. It appears by a rename, so it is whole or not there. */
+
+#include "outcome-store.h"
+
+#include "basic/fd-util.h"
+#include "basic/string-util.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define STORE_FOLDER   "outcomes"
+#define TEMPORARY_NAME "new"
+#define FILE_SIZE_MAX  (PEER_N_PARTS_MAX * (PEER_PART_SIZE_MAX + 64U * 1024U) + FRAME_PAYLOAD_MAX)
+
+typedef struct Kept {
+        char *job, *token;
+        usec_t since_usec; /* on the wall clock: the file's time */
+} Kept;
+
+struct OutcomeStore {
+        int folder_fd;
+        Kept kept[OUTCOMES_MAX]; /* the oldest first */
+        size_t n_kept;
+};
+
+static const char *const part_names[PEER_N_PARTS_MAX] = {
+        [OUTCOME_RESPONSE] = "response",
+        [OUTCOME_CONTEXT] = "context",
+        [OUTCOME_ERROR_DETAIL] = "error_detail",
+};
+
+static void kept_done(Kept *kept)
+{
+        free(kept->job);
+        free(kept->token);
+        *kept = (Kept){};
+}
+
+OutcomeStore *outcome_store_free(OutcomeStore *store)
+{
+        for (size_t i = 0; store && i < store->n_kept; i++)
+                kept_done(&store->kept[i]);
+        if (store)
+                safe_close(store->folder_fd);
+        free(store);
+        return NULL;
+}
+
+static char *file_name(const char *job, const char *token)
+{
+        return string_format("%s-%s", job, token);
+}
+
+static void forget(OutcomeStore *store, size_t i)
+{
+        _cleanup_free_ char *name = file_name(store->kept[i].job, store->kept[i].token);
+
+        if (name)
+                (void) unlinkat(store->folder_fd, name, 0);
+        kept_done(&store->kept[i]);
+        store->n_kept--;
+        memmove(&store->kept[i], &store->kept[i + 1], (store->n_kept - i) * sizeof(Kept));
+}
+
+static int remember(OutcomeStore *store, const char *job, const char *token, usec_t since_usec)
+{
+        Kept kept = { strdup(job), strdup(token), since_usec };
+        size_t at;
+
+        if (!kept.job || !kept.token) {
+                kept_done(&kept);
+                return -ENOMEM;
+        }
+        if (store->n_kept == OUTCOMES_MAX)
+                forget(store, 0);
+        at = store->n_kept++;
+        for (; at > 0 && store->kept[at - 1].since_usec > since_usec; at--)
+                store->kept[at] = store->kept[at - 1];
+        store->kept[at] = kept;
+        return 0;
+}
+
+/* A file of an earlier process; what is not one is taken away. */
+static int remember_file(OutcomeStore *store, const char *name)
+{
+        _cleanup_free_ char *job = strdup(name);
+        char *token = job ? strchr(job, '-') : NULL;
+        struct stat st;
+
+        if (!job)
+                return -ENOMEM;
+        if (token)
+                *token++ = '\0';
+        if (!token || !job_id_is_valid(job) || !token_is_valid(token) ||
+            fstatat(store->folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode)) {
+                (void) unlinkat(store->folder_fd, name, 0);
+                return 0;
+        }
+        return remember(store, job, token,
+                        (usec_t) st.st_mtim.tv_sec * USEC_PER_SEC + (usec_t) st.st_mtim.tv_nsec / 1000);
+}
+
+static int read_folder(OutcomeStore *store)
+{
+        int fd = openat(store->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+        DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+
+        if (!folder) {
+                safe_close(fd);
+                return -errno;
+        }
+        for (struct dirent *entry; r >= 0 && (entry = readdir(folder));)
+                if (entry->d_name[0] != '.')
+                        r = remember_file(store, entry->d_name);
+        (void) closedir(folder);
+        return r;
+}
+
+int outcome_store_new(const char *folder, OutcomeStore **ret)
+{
+        _cleanup_(outcome_store_freep) OutcomeStore *store = calloc(1, sizeof(OutcomeStore));
+        _cleanup_free_ char *path = string_format("%s/" STORE_FOLDER, folder);
+        int r;
+
+        if (!store || !path)
+                return -ENOMEM;
+        store->folder_fd = -EBADF;
+        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+                return -errno;
+        store->folder_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (store->folder_fd < 0)
+                return -errno;
+        r = read_folder(store);
+        if (r < 0)
+                return r;
+        outcome_store_expire(store);
+        *ret = TAKE_PTR(store);
+        return 0;
+}
+
+void outcome_store_expire(OutcomeStore *store)
+{
+        usec_t now = now_usec(CLOCK_REALTIME);
+
+        while (store->n_kept > 0 && now > OUTCOMES_AGE_USEC_MAX &&
+               store->kept[0].since_usec < now - OUTCOMES_AGE_USEC_MAX)
+                forget(store, 0);
+}
+
+static int append_part(Buffer *out, const char *name, const Buffer *part)
+{
+        int r = frame_append_file(out, 0, part->size, name, SIZE_MAX);
+
+        for (size_t at = 0; r >= 0 && at < part->size; at += FRAME_PAYLOAD_MAX)
+                r = frame_append(out, FRAME_DATA, 0, part->data + at,
+                                 MIN(part->size - at, (size_t) FRAME_PAYLOAD_MAX), SIZE_MAX);
+        return r;
+}
+
+static int encode(const OutcomeText *text, Buffer *out)
+{
+        _cleanup_json_ json_object *body = outcome_to_json(&text->outcome);
+        const char *line = body ? json_object_text(body) : NULL;
+        int r;
+
+        if (!line)
+                return -ENOMEM;
+        if (strlen(line) > FRAME_PAYLOAD_MAX)
+                return -E2BIG;
+        r = frame_append(out, FRAME_ANSWER, 0, line, strlen(line), SIZE_MAX);
+        for (size_t i = 0; r >= 0 && i < PEER_N_PARTS_MAX; i++)
+                r = append_part(out, part_names[i], &text->parts[i]);
+        return r;
+}
+
+static int write_file(OutcomeStore *store, const char *name, const Buffer *content)
+{
+        _cleanup_close_ int fd = openat(store->folder_fd, TEMPORARY_NAME,
+                                        O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        r = write_all(fd, content->data, content->size);
+        if (r < 0)
+                return r;
+        return renameat(store->folder_fd, TEMPORARY_NAME, store->folder_fd, name) < 0 ? -errno : 0;
+}
+
+int outcome_store_put(OutcomeStore *store, const OutcomeText *text)
+{
+        _cleanup_free_ char *name = file_name(text->outcome.job, text->outcome.token);
+        _cleanup_(buffer_done) Buffer content = {};
+        int r;
+
+        if (!name)
+                return -ENOMEM;
+        r = encode(text, &content);
+        if (r >= 0)
+                r = write_file(store, name, &content);
+        if (r < 0)
+                return r;
+        return remember(store, text->outcome.job, text->outcome.token, now_usec(CLOCK_REALTIME));
+}
+
+void outcome_store_remove(OutcomeStore *store, const char *job, const char *token)
+{
+        for (size_t i = 0; i < store->n_kept; i++)
+                if (streq(store->kept[i].job, job) && streq(store->kept[i].token, token)) {
+                        forget(store, i);
+                        return;
+                }
+}
+
+size_t outcome_store_size(const OutcomeStore *store)
+{
+        return store->n_kept;
+}
+
+const char *outcome_store_job(const OutcomeStore *store, size_t i)
+{
+        return store->kept[i].job;
+}
+
+static int decode_body(const Frame *frame, Outcome *ret)
+{
+        _cleanup_json_ json_object *body = NULL;
+        _cleanup_free_ char *error = NULL;
+        int r = json_object_from_bytes(frame->payload, frame->size, &body, &error);
+
+        return r == 0 ? outcome_from_json(body, ret, &error) : r;
+}
+
+/* Takes the frames in their order; a FILE moves on to the next part. */
+static int decode(const uint8_t *data, size_t size, OutcomeText *text)
+{
+        size_t n_parts = 0;
+        Frame frame;
+        int r = 0;
+
+        while (r == 0 && size > 0) {
+                r = frame_parse(data, size, &frame);
+                if (r != 0)
+                        return OUTCOME_BAD;
+                if (frame.type == FRAME_ANSWER && !text->outcome.job)
+                        r = decode_body(&frame, &text->outcome);
+                else if (frame.type == FRAME_FILE && n_parts < PEER_N_PARTS_MAX)
+                        n_parts++;
+                else if (frame.type == FRAME_DATA && n_parts > 0)
+                        r = buffer_append(&text->parts[n_parts - 1], frame.payload, frame.size,
+                                          PEER_PART_SIZE_MAX);
+                else
+                        r = OUTCOME_BAD;
+                data += frame_total_size(&frame);
+                size -= frame_total_size(&frame);
+        }
+        if (r == 0 && (n_parts < PEER_N_PARTS_MAX || !text->outcome.job))
+                r = OUTCOME_BAD;
+        return r == -ENOBUFS ? OUTCOME_BAD : r;
+}
+
+int outcome_store_get(const OutcomeStore *store, size_t i, OutcomeText *ret)
+{
+        _cleanup_free_ char *name = file_name(store->kept[i].job, store->kept[i].token), *data = NULL;
+        _cleanup_(outcome_text_done) OutcomeText text = {};
+        size_t size;
+        int r;
+
+        if (!name)
+                return -ENOMEM;
+        r = read_file_at(store->folder_fd, name, FILE_SIZE_MAX, &data, &size);
+        if (r < 0)
+                return r == -ENOMEM ? r : OUTCOME_BAD;
+        r = decode((const uint8_t *) data, size, &text);
+        if (r != 0)
+                return r;
+        *ret = text;
+        text = (OutcomeText){};
+        return 0;
+}

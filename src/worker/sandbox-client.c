@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An order: a non-blocking unix socket in the event loop. One buffer out, refilled by its owner only when it
+ * is empty, so that a large input never lies in memory; one buffer in, which never holds more than a read
+ * and an unfinished frame. The other end is trusted to be sandboxd's, but not to be free of faults: what is
+ * no frame ends the order.
+ *
+ * When the other end stops reading (EPIPE), it may have said why: so sending ends, and reading goes on to
+ * its end. */
+
+#include "sandbox-client.h"
+
+#include "basic/fd-util.h"
+#include "basic/string-util.h"
+
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define READ_SIZE        (64U * 1024U)
+#define RECEIVE_SIZE_MAX (READ_SIZE + FRAME_HEADER_SIZE + FRAME_PAYLOAD_MAX)
+#define READS_PER_EVENT  8U /* then others have their turn */
+
+struct Order {
+        const OrderHandlers *handlers; /* borrowed */
+        void *userdata;
+        int fd;
+        sd_event_source *io, *failure;
+        Buffer out, in;
+        size_t sent; /* of `out` */
+        int passed_fd;
+        const char *error; /* why there will be no answer; a literal */
+        bool *is_freed;    /* of the handler's caller, who must not touch the order any more */
+};
+
+Order *order_free(Order *order)
+{
+        if (!order)
+                return NULL;
+        if (order->is_freed)
+                *order->is_freed = true;
+        sd_event_source_disable_unref(order->io);
+        sd_event_source_disable_unref(order->failure);
+        safe_close(order->fd);
+        safe_close(order->passed_fd);
+        buffer_done(&order->out);
+        buffer_done(&order->in);
+        free(order);
+        return NULL;
+}
+
+/* The end. The order may be gone afterwards. */
+static int order_end(Order *order, json_object *answer, const char *error)
+{
+        (void) sd_event_source_set_enabled(order->io, SD_EVENT_OFF);
+        return order->handlers->ended(order, answer, error, order->userdata);
+}
+
+static int take_answer(Order *order, const Frame *frame)
+{
+        _cleanup_json_ json_object *answer = NULL;
+        _cleanup_free_ char *error = NULL;
+        int r = json_object_from_bytes(frame->payload, frame->size, &answer, &error);
+
+        if (r < 0)
+                return r;
+        return order_end(order, answer,
+                         r == 0 ? NULL : "the sandbox service gave an answer that is no object");
+}
+
+/* Takes every whole frame that has come. Returns 1 where the order has ended. */
+static int take_frames(Order *order)
+{
+        bool is_freed = false;
+        size_t taken = 0;
+        Frame frame;
+        int r = 0;
+
+        order->is_freed = &is_freed;
+        while ((r = frame_parse(order->in.data + taken, order->in.size - taken, &frame)) == 0) {
+                taken += frame_total_size(&frame);
+                if (frame.type == FRAME_ANSWER)
+                        r = take_answer(order, &frame);
+                else if (order->handlers->frame)
+                        r = order->handlers->frame(order, &frame, order->userdata);
+                if (r < 0 || is_freed || frame.type == FRAME_ANSWER) {
+                        if (!is_freed)
+                                order->is_freed = NULL;
+                        return r < 0 ? r : 1;
+                }
+        }
+        order->is_freed = NULL;
+        buffer_consume(&order->in, taken);
+        if (r != FRAME_MALFORMED)
+                return 0;
+        r = order_end(order, NULL, "the sandbox service sent what is no frame");
+        return r < 0 ? r : 1;
+}
+
+static int receive(Order *order)
+{
+        static uint8_t chunk[READ_SIZE]; /* of the one event loop: nothing stays in it */
+        int r;
+
+        for (unsigned i = 0; i < READS_PER_EVENT; i++) {
+                ssize_t n = recv(order->fd, chunk, sizeof(chunk), 0);
+
+                if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                        return 0;
+                if (n <= 0)
+                        return order_end(order, NULL, "the sandbox service ended in the middle of it");
+                r = buffer_append(&order->in, chunk, (size_t) n, RECEIVE_SIZE_MAX);
+                if (r < 0)
+                        return r;
+                r = take_frames(order);
+                if (r != 0)
+                        return r < 0 ? r : 0;
+        }
+        return 0;
+}
+
+/* Asks for more to send, where all is sent. */
+static int refill(Order *order)
+{
+        int fd = -EBADF, r = 0;
+
+        order->out.size = order->sent = 0;
+        if (order->handlers->fill)
+                r = order->handlers->fill(order, &order->out, &fd, order->userdata);
+        safe_close(order->passed_fd);
+        order->passed_fd = fd;
+        return r;
+}
+
+static int watch(Order *order, uint32_t events)
+{
+        return sd_event_source_set_io_events(order->io, events);
+}
+
+static int transmit(Order *order)
+{
+        bool is_freed = false;
+        int r;
+
+        if (order->sent == order->out.size) {
+                order->is_freed = &is_freed;
+                r = refill(order);
+                if (r < 0 || is_freed)
+                        return r;
+                order->is_freed = NULL;
+                if (order->out.size == 0)
+                        return watch(order, EPOLLIN);
+        }
+        while (order->sent < order->out.size) {
+                ssize_t n = fd_send(order->fd, order->out.data + order->sent, order->out.size - order->sent,
+                                    order->passed_fd);
+
+                if (n == -EAGAIN)
+                        return 0;
+                if (n < 0)
+                        return watch(order, EPOLLIN); /* it reads no more: hear why */
+                order->passed_fd = safe_close(order->passed_fd);
+                order->sent += (size_t) n;
+        }
+        return 0;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+        Order *order = userdata;
+
+        /* One of the two an event: the first may free the order. */
+        if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+                return receive(order);
+        return transmit(order);
+}
+
+static int on_failure(sd_event_source *source, void *userdata)
+{
+        Order *order = userdata;
+
+        return order->handlers->ended(order, NULL, order->error, order->userdata);
+}
+
+static int order_connect(Order *order, const char *socket_path)
+{
+        union {
+                struct sockaddr header;
+                struct sockaddr_un un;
+        } address = { .un.sun_family = AF_UNIX };
+
+        if (strlen(socket_path) >= sizeof(address.un.sun_path))
+                return -ENAMETOOLONG;
+        strcpy(address.un.sun_path, socket_path);
+        order->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (order->fd < 0)
+                return -errno;
+        return connect(order->fd, &address.header, sizeof(address.un)) < 0 ? -errno : 0;
+}
+
+static const char *connect_error(int error)
+{
+        switch (error) {
+        case -EAGAIN:
+                return "the sandbox service has too many orders waiting";
+        case -EACCES:
+                return "the sandbox service does not let this user in";
+        default:
+                return "the sandbox service does not run";
+        }
+}
+
+/* Says from the event loop that it will come to nothing. */
+static int order_fail_later(Order *order, sd_event *event, int error)
+{
+        int r;
+
+        order->error = connect_error(error);
+        r = sd_event_add_defer(event, &order->failure, on_failure, order);
+        return r < 0 ? r : 0;
+}
+
+int order_new(sd_event *event, const char *socket_path, json_object *body, const OrderHandlers *handlers,
+              void *userdata, Order **ret)
+{
+        _cleanup_(order_freep) Order *order = malloc(sizeof(Order));
+        const char *text = json_object_text(body);
+        int r;
+
+        if (!order || !text)
+                return -ENOMEM;
+        *order = (Order){ .handlers = handlers, .userdata = userdata, .fd = -EBADF, .passed_fd = -EBADF };
+        if (strlen(text) > FRAME_PAYLOAD_MAX)
+                return -E2BIG;
+        r = frame_append(&order->out, FRAME_ORDER, 0, text, strlen(text), ORDER_SEND_SIZE_MAX);
+        if (r < 0)
+                return r;
+        r = order_connect(order, socket_path);
+        if (r < 0)
+                r = order_fail_later(order, event, r);
+        else
+                r = sd_event_add_io(event, &order->io, order->fd, EPOLLIN | EPOLLOUT, on_io, order);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(order);
+        return 0;
+}
+
+void order_wake(Order *order)
+{
+        if (order->io)
+                (void) sd_event_source_set_io_events(order->io, EPOLLIN | EPOLLOUT);
+}

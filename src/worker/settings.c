@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Settings of a worker: pure, from texts to a struct. Each text is checked before it may become part of a
+ * path, an address or a message. */
+
+#include "settings.h"
+
+#include "basic/parse-util.h"
+#include "basic/string-util.h"
+#include "shared/oci-layout.h"
+
+#include <errno.h>
+
+#define GENERIC_NAME   "any"
+#define GENERIC_TOPIC  "*"
+#define LIST_SEPARATOR " ,\t\n"
+
+void settings_done(WorkerSettings *settings)
+{
+        free(settings->name);
+        strv_free(settings->topics);
+        free(settings->router);
+        free(settings->folder);
+        free(settings->registry);
+        free(settings->sandbox);
+        strv_free(settings->input_folders);
+        *settings = (WorkerSettings){};
+}
+
+static int bad(char **ret_error, char *message)
+{
+        if (!message)
+                return -ENOMEM;
+        *ret_error = message;
+        return SETTINGS_BAD;
+}
+
+int settings_set(char **place, const char *text)
+{
+        char *copy = strdup(text);
+
+        if (!copy)
+                return -ENOMEM;
+        free(*place);
+        *place = copy;
+        return 0;
+}
+
+/* The length of the track in a worker's name: without the dash and the digits at its end. */
+static size_t track_length(const char *name)
+{
+        size_t length = strlen(name), n = length;
+
+        while (n > 0 && name[n - 1] >= '0' && name[n - 1] <= '9')
+                n--;
+        return n > 1 && n < length && name[n - 1] == '-' ? n - 1 : length;
+}
+
+static int set_track_of_name(WorkerSettings *settings)
+{
+        _cleanup_free_ char *track = strndup(settings->name, track_length(settings->name));
+
+        if (!track)
+                return -ENOMEM;
+        return streq(track, GENERIC_NAME) ? 0 : strv_extend(&settings->topics, track);
+}
+
+int settings_init(WorkerSettings *settings, const char *name, char **ret_error)
+{
+        *settings = (WorkerSettings){ .channel = CHANNEL_TEST_RUNNERS, .slots = 1 };
+        if (!slug_is_valid(name))
+                return bad(ret_error,
+                           strdup("a worker's name is made of letters, digits, '-' and '_', begins "
+                                  "with a letter or digit, and has at most 64 of them"));
+        if (settings_set(&settings->name, name) < 0 || set_track_of_name(settings) < 0 ||
+            settings_set(&settings->router, WORKER_ROUTER_DEFAULT) < 0 ||
+            settings_set(&settings->registry, OCI_REGISTRY_FOLDER) < 0 ||
+            settings_set(&settings->sandbox, WORKER_SANDBOX_DEFAULT) < 0 ||
+            strv_extend(&settings->input_folders, WORKER_INPUT_FOLDER_DEFAULT) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+/* What each variable, or part of an address, says. */
+
+static int set_channel(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        Channel channel = channel_from_string(text);
+
+        if (channel == _CHANNEL_INVALID || channel == CHANNEL_BUILDERS)
+                return bad(ret_error, string_format("%s is no channel of workers; there are test_runners, "
+                                                    "static_analyzers and representers",
+                                                    text));
+        settings->channel = channel;
+        return 0;
+}
+
+static int set_topics(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        _cleanup_free_ char *copy = strdup(text);
+        _cleanup_(strv_freep) char **topics = NULL;
+        char *rest = copy;
+
+        if (!copy)
+                return -ENOMEM;
+        for (char *topic; (topic = strsep(&rest, LIST_SEPARATOR));) {
+                if (*topic == '\0' || streq(topic, GENERIC_TOPIC))
+                        continue;
+                if (!slug_is_valid(topic))
+                        return bad(ret_error, string_format("%s is no track", topic));
+                if (!strv_contains(topics, topic) && strv_extend(&topics, topic) < 0)
+                        return -ENOMEM;
+        }
+        strv_free(settings->topics);
+        settings->topics = TAKE_PTR(topics);
+        return 0;
+}
+
+int settings_set_slots(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        if (parse_uint64(text, 1, WORKER_SLOTS_MAX, &settings->slots) < 0)
+                return bad(ret_error, string_format("the number of slots is from 1 to %u, not %s",
+                                                    WORKER_SLOTS_MAX, text));
+        return 0;
+}
+
+static int set_router(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        if (!string_after(text, "tcp://") && !string_after(text, "ipc:///"))
+                return bad(ret_error, string_format("%s is no address of a router: it begins with tcp:// or "
+                                                    "ipc:///",
+                                                    text));
+        return settings_set(&settings->router, text);
+}
+
+static int set_path(char **place, const char *text, char **ret_error)
+{
+        if (text[0] != '/')
+                return bad(ret_error, string_format("%s is no absolute path", text));
+        return settings_set(place, text);
+}
+
+static int set_registry(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        return set_path(&settings->registry, text, ret_error);
+}
+
+static int set_sandbox(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        return set_path(&settings->sandbox, text, ret_error);
+}
+
+static int set_folder(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        return set_path(&settings->folder, text, ret_error);
+}
+
+static int set_input_folders(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        _cleanup_free_ char *copy = strdup(text);
+        _cleanup_(strv_freep) char **folders = NULL;
+        char *rest = copy;
+
+        if (!copy)
+                return -ENOMEM;
+        for (char *folder; (folder = strsep(&rest, ":"));) {
+                if (*folder == '\0')
+                        continue;
+                if (*folder != '/')
+                        return bad(ret_error, string_format("%s is no absolute path", folder));
+                if (strv_extend(&folders, folder) < 0)
+                        return -ENOMEM;
+        }
+        strv_free(settings->input_folders);
+        settings->input_folders = TAKE_PTR(folders);
+        return 0;
+}
+
+int settings_from_environment(WorkerSettings *settings, char *(*lookup)(const char *name), char **ret_error)
+{
+        static const struct {
+                const char *name;
+                int (*set)(WorkerSettings *settings, const char *text, char **ret_error);
+        } variables[] = {
+                { "CHANNEL", set_channel },
+                { "TOPICS", set_topics },
+                { "SLOTS", settings_set_slots },
+                { "ROUTER", set_router },
+                { "REGISTRY", set_registry },
+                { "SANDBOX", set_sandbox },
+                { "INPUT_FOLDERS", set_input_folders },
+                { "STATE_DIRECTORY", set_folder },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(variables); i++) {
+                _cleanup_free_ char *error = NULL;
+                const char *text = lookup(variables[i].name);
+                int r;
+
+                if (!text || *text == '\0')
+                        continue;
+                r = variables[i].set(settings, text, &error);
+                if (r != 0)
+                        return r < 0 ? r
+                                     : bad(ret_error, string_format("%s=: %s", variables[i].name, error));
+        }
+        return 0;
+}
+
+/* topic=T&topic=U */
+static int set_query(WorkerSettings *settings, char *query, char **ret_error)
+{
+        _cleanup_free_ char *topics = strdup("");
+
+        for (char *item; topics && (item = strsep(&query, "&"));) {
+                const char *topic = string_after(item, "topic=");
+                char *longer;
+
+                if (!topic || (!slug_is_valid(topic) && !streq(topic, GENERIC_TOPIC)))
+                        return bad(ret_error, string_format("%s is not topic=TRACK", item));
+                longer = string_format("%s %s", topics, topic);
+                free(topics);
+                topics = longer;
+        }
+        return topics ? set_topics(settings, topics, ret_error) : -ENOMEM;
+}
+
+int settings_from_address(WorkerSettings *settings, const char *address, char **ret_error)
+{
+        _cleanup_free_ char *copy = strdup(address);
+        char *rest = copy, *place, *channel, *query;
+        int r;
+
+        if (!copy)
+                return -ENOMEM;
+        place = strsep(&rest, "?");
+        query = rest;
+        channel = strrchr(place, '/');
+        if (!channel || channel == place || channel[-1] == '/' || channel[-1] == ':')
+                return bad(ret_error, string_format("%s has no channel; an address looks like "
+                                                    "tcp://localhost:5555/test_runners?topic=ruby",
+                                                    address));
+        *channel++ = '\0';
+        r = set_channel(settings, channel, ret_error);
+        if (r == 0)
+                r = set_router(settings, place, ret_error);
+        if (r != 0)
+                return r;
+        return query ? set_query(settings, query, ret_error) : set_topics(settings, "", ret_error);
+}

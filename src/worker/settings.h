@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Who this worker is and where it finds the others. In order: what the command line says, what the
+ * environment says (the EnvironmentFile of its unit), what follows from its name. */
+
+#include "proto/name.h"
+
+typedef struct WorkerSettings {
+        char *name;
+        Channel channel;
+        char **topics; /* tracks; NULL: generic */
+        uint64_t slots;
+        char *router;         /* ZeroMQ address, without channel and topics */
+        char *folder;         /* lock, outcomes */
+        char *registry;       /* folder of OCI layouts */
+        char *sandbox;        /* path of the sandbox socket */
+        char **input_folders; /* absolute: inputs may lie below these */
+} WorkerSettings;
+
+#define WORKER_SLOTS_MAX 64U
+
+#define WORKER_ROUTER_DEFAULT       "ipc:///run/pipeline/router.sock"
+#define WORKER_SANDBOX_DEFAULT      "/run/pipeline/sandbox.sock"
+#define WORKER_INPUT_FOLDER_DEFAULT "/var/lib/pipeline/input"
+
+/* All give 0, -ENOMEM, or SETTINGS_BAD with what is wrong: a new string. */
+enum {
+        SETTINGS_BAD = 1,
+};
+
+/* The name must be a slug; sets it and what follows from it: the channel `test_runners`, and the track,
+ * which is the name without the -N at its end (`ruby-1`: ruby); `any` is every track. The rest gets its
+ * default. */
+int settings_init(WorkerSettings *settings, const char *name, char **ret_error) _warn_unused_;
+void settings_done(WorkerSettings *settings);
+
+/* The variables CHANNEL, TOPICS, SLOTS, ROUTER, REGISTRY, SANDBOX, INPUT_FOLDERS, STATE_DIRECTORY; `lookup`
+ * is getenv(), or a test's. An empty one is not set. */
+int settings_from_environment(WorkerSettings *settings, char *(*lookup)(const char *name),
+                              char **ret_error) _warn_unused_;
+
+/* An address of the form tcp://HOST:PORT/CHANNEL[?topic=T&topic=U] or ipc:///PATH/CHANNEL[?…]. Without a
+ * topic the worker is generic. */
+int settings_from_address(WorkerSettings *settings, const char *address, char **ret_error) _warn_unused_;
+
+int settings_set_slots(WorkerSettings *settings, const char *text, char **ret_error) _warn_unused_;
+/* Replaces a text. */
+int settings_set(char **place, const char *text) _warn_unused_;
