@@ -366,7 +366,8 @@ int json_object_from_bytes(const void *data, size_t size, json_object **ret, cha
 
 const char *json_object_text(json_object *object)
 {
-        return json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+        return json_object_to_json_string_ext(object,
+                                              JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 }
 
 int json_add(json_object *object, const char *key, json_object *value)
