@@ -45,7 +45,8 @@ static int bad(char **ret_error, char *message)
 static int open_beneath(int folder_fd, const char *path, int flags)
 {
         const struct open_how how = {
-                .flags = (uint64_t) (flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+                /* With O_PATH openat2() takes no other flag than these two. */
+                .flags = (uint64_t) (flags | O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY | O_NONBLOCK)),
                 .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
         };
         int fd = (int) syscall(SYS_openat2, folder_fd, path, &how, sizeof(how));
