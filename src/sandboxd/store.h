@@ -3,29 +3,24 @@
 
 /* The image store: one folder an image, named by the digest of its manifest, made whole or not at all. */
 
-#include "basic/macro.h"
+#include "identity.h"
 
 #include <systemd/sd-event.h>
 
 typedef struct Store Store;
 
-/* How the ids of images lie on the host: the text of /proc/PID/uid_map and gid_map that maps 0–65535 (or, of
- * a short range, most of them) to subordinate ids, such as "0 100000 65536\n". Both are copied. */
-typedef struct StoreIds {
-        const char *uid_map, *gid_map;
-} StoreIds;
-
 /* Opens (and makes where missing) the folder, locks it, and begins to remove what an earlier process left
- * half made or half removed. The caller has every capability in a user namespace where the ids are mapped.
- * -EBUSY where another process has it. The event loop is referenced. */
-int store_open(const char *folder, const StoreIds *ids, sd_event *event, Store **ret) _warn_unused_;
-/* Nothing may be under way any more: every StoreInstall of it was freed. */
+ * half made or half removed. The caller has entered the identity (identity_enter()); it is copied, the event
+ * loop is referenced. -EBUSY where another process has the folder. */
+int store_open(const char *folder, const Identity *identity, sd_event *event, Store **ret) _warn_unused_;
+/* Every StoreInstall of it was freed before. */
 Store *store_free(Store *store);
 DEFINE_CLEANUP(Store *, store_free)
 
 /* Conditions; also the status codes of docs/PROTOCOL.md that they are answered with. */
 enum {
         STORE_BAD_DIGEST = 400,
+        STORE_BAD_PROBE = 400,
         STORE_FULL = 503,    /* too many installs at once */
         STORE_MISSING = 511, /* the image is not there */
         STORE_BAD_IMAGE = 512,
@@ -41,7 +36,8 @@ int store_remove(Store *store, const char *digest) _warn_unused_;
 
 /* What the answer to `install` holds besides `code`, as JSON text of an object: `config`, `size`, and
  * `probed`, where each path (absolute, inside the image, links followed inside it) is `executable`, `file`,
- * `folder` or null, as the guest sees it. STORE_BAD_DIGEST, STORE_MISSING. */
+ * `folder` or null, as the guest sees it; it fits into one frame. STORE_BAD_DIGEST, STORE_MISSING,
+ * STORE_BAD_PROBE where they are too many, too long or not absolute. */
 int store_describe(const Store *store, const char *digest, char *const *probe,
                    char **ret_json) _warn_unused_;
 

@@ -55,7 +55,7 @@ static int environment_of(const ProcessOptions *options, char ***ret)
                 if (r < 0)
                         return r;
         }
-        for (char *const *e = options->environment; e && *e; e++) {
+        for (const char *const *e = options->environment; e && *e; e++) {
                 r = strv_extend(&environment, *e);
                 if (r < 0)
                         return r;
@@ -127,8 +127,8 @@ static int spawn(const ProcessOptions *options, int output_fd, int errors_fd, pi
         if (r == 0) {
                 r = set_up_spawn(options, output_fd, errors_fd, &actions, &attributes);
                 if (r == 0)
-                        r = -posix_spawn(ret_pid, program, &actions, &attributes, options->argv,
-                                         environment);
+                        r = -posix_spawn(ret_pid, program, &actions, &attributes,
+                                         (char *const *) options->argv, environment);
                 posix_spawnattr_destroy(&attributes);
         }
         posix_spawn_file_actions_destroy(&actions);

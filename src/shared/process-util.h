@@ -9,11 +9,11 @@
 #include "basic/time-util.h"
 
 typedef struct ProcessOptions {
-        char *const *argv;
-        char *const *environment; /* NAME=VALUE besides PATH and LANG; may be NULL */
-        const char *folder;       /* to start in; NULL: the caller's */
-        usec_t timeout_usec;      /* 0: none. Then it is killed */
-        size_t output_size_max;   /* of each stream: what is more is read and dropped */
+        const char *const *argv;
+        const char *const *environment; /* NAME=VALUE besides PATH and LANG; may be NULL */
+        const char *folder;             /* to start in; NULL: the caller's */
+        usec_t timeout_usec;            /* 0: none. Then it is killed */
+        size_t output_size_max;         /* of each stream: what is more is read and dropped */
 } ProcessOptions;
 
 typedef struct ProcessResult {

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The bytes of an image are taken apart by programs that were not written with malice in mind, and the trees
+ * of all images belong to the same ids. So who reads one image sees no other: its mount namespace has an
+ * empty folder where the store is, with its own folder in it; and it gives up what it would take to look
+ * behind that, before it reads a byte. Being PID 1 it takes along whatever it started. */
+
+#include "confined.h"
+
+#include "basic/fd-util.h"
+#include "basic/io-util.h"
+#include "basic/string-util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MAP_SIZE       128U
+#define READ_SIZE      4096U
+#define FILE_SIZE_MAX  (UINT64_C(16) << 30)
+#define OPEN_FILES_MAX 4096U
+#define EXIT_SET_UP    126
+
+/* What it takes to write files of any owner and mode. */
+#define CAPABILITY(name) (UINT64_C(1) << (name))
+#define CAPABILITIES_KEPT                                                                \
+        (CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER) | \
+         CAPABILITY(CAP_FSETID) | CAPABILITY(CAP_SETFCAP))
+
+/* Inside */
+
+/* Makes the folders of `path` that lie below its first `n` bytes. */
+static int make_folders(const char *path, size_t n)
+{
+        _cleanup_free_ char *part = strdup(path);
+
+        if (!part)
+                return -ENOMEM;
+        for (char *slash = part + n; slash;) {
+                slash = strchr(slash + 1, '/');
+                if (slash)
+                        *slash = '\0';
+                if (mkdir(part, 0755) < 0)
+                        return -errno;
+                if (slash)
+                        *slash = '/';
+        }
+        return 0;
+}
+
+/* A private look at the file system: an empty folder over `hidden`, `folder` at its place in it. */
+static int hide(const char *hidden, const char *folder)
+{
+        _cleanup_close_ int fd = open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        char own[64];
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        (void) snprintf(own, sizeof(own), "/proc/self/fd/%d", fd);
+        if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 ||
+            mount("tmpfs", hidden, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=64k") < 0)
+                return -errno;
+        r = make_folders(folder, strlen(hidden));
+        if (r < 0)
+                return r;
+        if (mount(own, folder, NULL, MS_BIND, NULL) < 0 || chdir(folder) < 0)
+                return -errno;
+        return 0;
+}
+
+static int limit(void)
+{
+        const struct rlimit file = { FILE_SIZE_MAX, FILE_SIZE_MAX }, core = { 0, 0 },
+                            open_files = { OPEN_FILES_MAX, OPEN_FILES_MAX };
+
+        if (setrlimit(RLIMIT_FSIZE, &file) < 0 || setrlimit(RLIMIT_CORE, &core) < 0 ||
+            setrlimit(RLIMIT_NOFILE, &open_files) < 0)
+                return -errno;
+        return 0;
+}
+
+static int drop_capabilities(void)
+{
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[2] = {};
+
+        for (unsigned long capability = 0; capability < 64; capability++)
+                if (!(CAPABILITIES_KEPT & CAPABILITY(capability)) &&
+                    prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 && errno != EINVAL)
+                        return -errno;
+        data[0].effective = data[0].permitted = (uint32_t) CAPABILITIES_KEPT;
+        data[1].effective = data[1].permitted = (uint32_t) (CAPABILITIES_KEPT >> 32);
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_capset, &header, data) < 0)
+                return -errno;
+        return 0;
+}
+
+/* Becomes root of the namespace, and no more than that. */
+static int set_up(const ConfinedOptions *options)
+{
+        int r;
+
+        if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0 ||
+            prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+                return -errno;
+        (void) umask(0022);
+        r = hide(options->hidden, options->folder);
+        if (r < 0)
+                return r;
+        r = limit();
+        return r < 0 ? r : drop_capabilities();
+}
+
+_Noreturn static void run(const ConfinedOptions *options, int mapped_fd, int result_fd)
+{
+        char mapped;
+        int r;
+
+        if (read(mapped_fd, &mapped, 1) != 1)
+                _exit(EXIT_SET_UP);
+        r = set_up(options);
+        if (r < 0) {
+                (void) dprintf(result_fd, "%s", strerror(-r));
+                _exit(EXIT_SET_UP);
+        }
+        _exit(options->main(result_fd, options->userdata));
+}
+
+/* Outside */
+
+typedef struct Process {
+        pid_t pid; /* 0: reaped */
+} Process;
+
+static void process_done(Process *process)
+{
+        if (process->pid > 0) {
+                kill(process->pid, SIGKILL);
+                waitpid(process->pid, NULL, 0);
+        }
+}
+
+static int write_map(pid_t pid, const char *file, const IdLayout *layout)
+{
+        char path[64], text[MAP_SIZE];
+        _cleanup_close_ int fd = -EBADF;
+        size_t size = 0;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        for (size_t i = 0; i < layout->n_image; i++)
+                size += (size_t) snprintf(text + size, sizeof(text) - size, "%u %u %u\n",
+                                          layout->image[i].container, layout->image[i].host,
+                                          layout->image[i].count);
+        /* A map must come in one write. */
+        return write(fd, text, size) == (ssize_t) size ? 0 : -errno;
+}
+
+static int read_result(int fd, size_t size_max, Buffer *result)
+{
+        uint8_t chunk[READ_SIZE];
+        ssize_t n;
+        int r;
+
+        while ((n = read(fd, chunk, sizeof(chunk))) != 0) {
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                r = buffer_append(result, chunk, (size_t) n, size_max);
+                if (r < 0)
+                        return r;
+        }
+        return buffer_append(result, "", 1, SIZE_MAX);
+}
+
+static int reap(Process *process)
+{
+        int status;
+
+        while (waitpid(process->pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return -errno;
+        process->pid = 0;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+int confined_run(const ConfinedOptions *options, size_t size_max, char **ret, size_t *ret_size)
+{
+        struct clone_args arguments = {
+                .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
+                         CLONE_NEWUTS,
+                .exit_signal = SIGCHLD,
+        };
+        _cleanup_close_ int mapped_read = -EBADF, mapped_write = -EBADF, result_read = -EBADF,
+                            result_write = -EBADF;
+        _cleanup_(buffer_done) Buffer result = {};
+        _cleanup_(process_done) Process process = {};
+        int mapped[2], results[2], r;
+
+        if (pipe2(mapped, O_CLOEXEC) < 0)
+                return -errno;
+        mapped_read = mapped[0];
+        mapped_write = mapped[1];
+        if (pipe2(results, O_CLOEXEC) < 0)
+                return -errno;
+        result_read = results[0];
+        result_write = results[1];
+        process.pid = (pid_t) syscall(SYS_clone3, &arguments, sizeof(arguments));
+        if (process.pid < 0)
+                return -errno;
+        if (process.pid == 0) {
+                close(mapped_write);
+                run(options, mapped_read, result_write);
+        }
+        result_write = safe_close(result_write);
+        r = write_map(process.pid, "gid_map", &options->identity->gids);
+        if (r == 0)
+                r = write_map(process.pid, "uid_map", &options->identity->uids);
+        if (r < 0)
+                return r;
+        if (write(mapped_write, "", 1) != 1)
+                return -errno;
+        r = read_result(result_read, size_max, &result);
+        if (r < 0)
+                return r;
+        r = reap(&process);
+        if (r >= 0) {
+                *ret_size = result.size - 1;
+                *ret = (char *) TAKE_PTR(result.data);
+        }
+        return r;
+}
