@@ -226,8 +226,11 @@ RouterLink *router_link_free(RouterLink *link)
 
 void router_link_set_times(RouterLink *link, usec_t heartbeat_usec, usec_t dead_usec)
 {
+        if (heartbeat_usec == link->heartbeat_usec && dead_usec == link->dead_usec)
+                return;
         link->heartbeat_usec = heartbeat_usec;
         link->dead_usec = dead_usec;
+        (void) sd_event_source_set_time_relative(link->tick, heartbeat_usec);
 }
 
 int router_link_send(RouterLink *link, PeerType type, json_object *body, const Bytes *parts, size_t n_parts)

@@ -30,17 +30,19 @@ struct Order {
         size_t sent; /* of `out` */
         int passed_fd;
         const char *error; /* why there will be no answer; a literal */
-        bool *is_freed;    /* of the handler's caller, who must not touch the order any more */
+        bool is_in_use;    /* a handler may be running: freeing waits for its end */
+        bool is_dead;      /* it was freed meanwhile: no more handlers */
 };
 
 Order *order_free(Order *order)
 {
         if (!order)
                 return NULL;
-        if (order->is_freed)
-                *order->is_freed = true;
-        sd_event_source_disable_unref(order->io);
-        sd_event_source_disable_unref(order->failure);
+        order->io = sd_event_source_disable_unref(order->io);
+        order->failure = sd_event_source_disable_unref(order->failure);
+        order->is_dead = true;
+        if (order->is_in_use)
+                return NULL;
         safe_close(order->fd);
         safe_close(order->passed_fd);
         buffer_done(&order->out);
@@ -49,7 +51,6 @@ Order *order_free(Order *order)
         return NULL;
 }
 
-/* The end. The order may be gone afterwards. */
 static int order_end(Order *order, json_object *answer, const char *error)
 {
         (void) sd_event_source_set_enabled(order->io, SD_EVENT_OFF);
@@ -68,41 +69,40 @@ static int take_answer(Order *order, const Frame *frame)
                          r == 0 ? NULL : "the sandbox service gave an answer that is no object");
 }
 
-/* Takes every whole frame that has come. Returns 1 where the order has ended. */
+/* Takes every whole frame that has come. ORDER_OVER where the order has ended. */
+enum {
+        ORDER_OVER = 1,
+};
 static int take_frames(Order *order)
 {
-        bool is_freed = false;
         size_t taken = 0;
         Frame frame;
-        int r = 0;
+        int r;
 
-        order->is_freed = &is_freed;
         while ((r = frame_parse(order->in.data + taken, order->in.size - taken, &frame)) == 0) {
                 taken += frame_total_size(&frame);
                 if (frame.type == FRAME_ANSWER)
                         r = take_answer(order, &frame);
                 else if (order->handlers->frame)
                         r = order->handlers->frame(order, &frame, order->userdata);
-                if (r < 0 || is_freed || frame.type == FRAME_ANSWER) {
-                        if (!is_freed)
-                                order->is_freed = NULL;
-                        return r < 0 ? r : 1;
-                }
+                if (r < 0)
+                        return r;
+                if (order->is_dead || frame.type == FRAME_ANSWER)
+                        return ORDER_OVER;
         }
-        order->is_freed = NULL;
         buffer_consume(&order->in, taken);
         if (r != FRAME_MALFORMED)
                 return 0;
         r = order_end(order, NULL, "the sandbox service sent what is no frame");
-        return r < 0 ? r : 1;
+        return r < 0 ? r : ORDER_OVER;
 }
 
 static int receive(Order *order)
 {
         static uint8_t chunk[READ_SIZE]; /* of the one event loop: nothing stays in it */
-        int r;
+        int r = 0;
 
-        for (unsigned i = 0; i < READS_PER_EVENT; i++) {
+        for (unsigned i = 0; i < READS_PER_EVENT && r == 0; i++) {
                 ssize_t n = recv(order->fd, chunk, sizeof(chunk), 0);
 
                 if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -110,25 +110,9 @@ static int receive(Order *order)
                 if (n <= 0)
                         return order_end(order, NULL, "the sandbox service ended in the middle of it");
                 r = buffer_append(&order->in, chunk, (size_t) n, RECEIVE_SIZE_MAX);
-                if (r < 0)
-                        return r;
-                r = take_frames(order);
-                if (r != 0)
-                        return r < 0 ? r : 0;
+                if (r >= 0)
+                        r = take_frames(order);
         }
-        return 0;
-}
-
-/* Asks for more to send, where all is sent. */
-static int refill(Order *order)
-{
-        int fd = -EBADF, r = 0;
-
-        order->out.size = order->sent = 0;
-        if (order->handlers->fill)
-                r = order->handlers->fill(order, &order->out, &fd, order->userdata);
-        safe_close(order->passed_fd);
-        order->passed_fd = fd;
         return r;
 }
 
@@ -137,21 +121,25 @@ static int watch(Order *order, uint32_t events)
         return sd_event_source_set_io_events(order->io, events);
 }
 
+/* Asks for more to send, now that all is sent. */
+static int refill(Order *order)
+{
+        int r = 0;
+
+        order->out.size = order->sent = 0;
+        order->passed_fd = safe_close(order->passed_fd);
+        if (order->handlers->fill)
+                r = order->handlers->fill(order, &order->out, &order->passed_fd, order->userdata);
+        if (r < 0 || order->is_dead)
+                return r;
+        return order->out.size == 0 ? watch(order, EPOLLIN) : 0;
+}
+
 static int transmit(Order *order)
 {
-        bool is_freed = false;
-        int r;
+        int r = order->sent == order->out.size ? refill(order) : 0;
 
-        if (order->sent == order->out.size) {
-                order->is_freed = &is_freed;
-                r = refill(order);
-                if (r < 0 || is_freed)
-                        return r;
-                order->is_freed = NULL;
-                if (order->out.size == 0)
-                        return watch(order, EPOLLIN);
-        }
-        while (order->sent < order->out.size) {
+        while (r >= 0 && !order->is_dead && order->sent < order->out.size) {
                 ssize_t n = fd_send(order->fd, order->out.data + order->sent, order->out.size - order->sent,
                                     order->passed_fd);
 
@@ -162,24 +150,34 @@ static int transmit(Order *order)
                 order->passed_fd = safe_close(order->passed_fd);
                 order->sent += (size_t) n;
         }
-        return 0;
+        return r;
+}
+
+/* After a handler: what was freed in it goes now. */
+static int release(Order *order, int r)
+{
+        order->is_in_use = false;
+        if (order->is_dead)
+                order_free(order);
+        return r < 0 ? r : 0;
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
         Order *order = userdata;
+        int r;
 
-        /* One of the two an event: the first may free the order. */
-        if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
-                return receive(order);
-        return transmit(order);
+        order->is_in_use = true;
+        r = events & (EPOLLIN | EPOLLHUP | EPOLLERR) ? receive(order) : transmit(order);
+        return release(order, r);
 }
 
 static int on_failure(sd_event_source *source, void *userdata)
 {
         Order *order = userdata;
 
-        return order->handlers->ended(order, NULL, order->error, order->userdata);
+        order->is_in_use = true;
+        return release(order, order->handlers->ended(order, NULL, order->error, order->userdata));
 }
 
 static int order_connect(Order *order, const char *socket_path)
@@ -249,5 +247,5 @@ int order_new(sd_event *event, const char *socket_path, json_object *body, const
 void order_wake(Order *order)
 {
         if (order->io)
-                (void) sd_event_source_set_io_events(order->io, EPOLLIN | EPOLLOUT);
+                (void) watch(order, EPOLLIN | EPOLLOUT);
 }
