@@ -9,12 +9,12 @@
 
 #include "image-record.h"
 #include "image-unpack.h"
-#include "tree.h"
 
 #include "basic/digest.h"
 #include "basic/fd-util.h"
 #include "basic/io-util.h"
 #include "basic/string-util.h"
+#include "basic/tree.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -4,8 +4,8 @@
 
 #include "tree.h"
 
-#include "basic/fd-util.h"
-#include "basic/string-util.h"
+#include "fd-util.h"
+#include "string-util.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 
 /* Removing what others made: files with any owner, mode and name, folders inside each other. */
 
-#include "basic/macro.h"
+#include "macro.h"
 
 /* Removes a file or a folder with all it holds; no link is followed. That it is not there is no error. */
 int tree_remove(int folder_fd, const char *name) _warn_unused_;
