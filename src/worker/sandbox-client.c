@@ -243,9 +243,3 @@ int order_new(sd_event *event, const char *socket_path, json_object *body, const
         *ret = TAKE_PTR(order);
         return 0;
 }
-
-void order_wake(Order *order)
-{
-        if (order->io)
-                (void) watch(order, EPOLLIN | EPOLLOUT);
-}

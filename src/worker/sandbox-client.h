@@ -15,8 +15,8 @@ typedef struct Order Order;
 
 typedef struct OrderHandlers {
         /* Everything was sent: append more frames to `out` (at most ORDER_SEND_SIZE_MAX), or nothing where
-         * there is no more, or none yet (then order_wake() when there is). A descriptor for the first of
-         * them may be given; it is taken over. < 0 ends the event loop. */
+         * there is no more: then it is not asked again. A descriptor for the first of them may be given; it
+         * is taken over. < 0 ends the event loop. */
         int (*fill)(Order *order, Buffer *out, int *ret_fd, void *userdata);
         /* A frame that is not the answer. It is borrowed. < 0 ends the event loop. May be NULL. */
         int (*frame)(Order *order, const Frame *frame, void *userdata);
@@ -31,6 +31,3 @@ int order_new(sd_event *event, const char *socket_path, json_object *body, const
               void *userdata, Order **ret) _warn_unused_;
 Order *order_free(Order *order);
 DEFINE_CLEANUP(Order *, order_free)
-
-/* There is more to send: `fill` is asked again. */
-void order_wake(Order *order);
