@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A ZeroMQ REQ socket, blocking: for tools that do one thing after the other. libzmq tries for ever to
+ * connect and says nothing meanwhile, so for a unix socket the file is asked first whether it is there and
+ * open to this user. */
+
+#include "client.h"
+
+#include "basic/string-util.h"
+#include "proto/json-fields.h"
+
+#include <errno.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#define REPLY_SIZE_MAX_BYTES INT64_C(33554432)
+
+struct Client {
+        void *context, *socket; /* owned */
+};
+
+void client_reply_done(ClientReply *reply)
+{
+        buffer_done(&reply->text);
+        json_object_put(reply->object);
+        *reply = (ClientReply){};
+}
+
+const char *client_reply_error(const ClientReply *reply)
+{
+        json_object *context = json_object_object_get(reply->object, "context");
+
+        return json_text(json_object_object_get(context, "error_detail"), "error");
+}
+
+Client *client_free(Client *client)
+{
+        if (!client)
+                return NULL;
+        if (client->socket)
+                (void) zmq_close(client->socket);
+        if (client->context)
+                (void) zmq_ctx_term(client->context);
+        free(client);
+        return NULL;
+}
+
+/* Whether a unix socket can be used. */
+static int check_access(const char *address)
+{
+        const char *path = string_after(address, "ipc://");
+
+        if (!path || access(path, R_OK | W_OK) == 0)
+                return 0;
+        return errno == EACCES ? CLIENT_NOT_ALLOWED : CLIENT_NO_ROUTER;
+}
+
+static int set_options(void *socket)
+{
+        int64_t size_max = REPLY_SIZE_MAX_BYTES;
+        int linger = 0, ipv6 = 1;
+
+        if (zmq_setsockopt(socket, ZMQ_LINGER, &linger, sizeof(linger)) < 0 ||
+            zmq_setsockopt(socket, ZMQ_IPV6, &ipv6, sizeof(ipv6)) < 0 ||
+            zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &size_max, sizeof(size_max)) < 0)
+                return -errno;
+        return 0;
+}
+
+int client_new(const char *address, Client **ret)
+{
+        _cleanup_(client_freep) Client *client = calloc(1, sizeof(Client));
+        int r;
+
+        if (!client)
+                return -ENOMEM;
+        address = address ?: CLIENT_ROUTER_DEFAULT;
+        r = check_access(address);
+        if (r != 0)
+                return r;
+        client->context = zmq_ctx_new();
+        client->socket = client->context ? zmq_socket(client->context, ZMQ_REQ) : NULL;
+        if (!client->socket)
+                return -errno;
+        r = set_options(client->socket);
+        if (r < 0)
+                return r;
+        if (zmq_connect(client->socket, address) < 0)
+                return errno == ENOMEM || errno == EMFILE ? -errno : CLIENT_BAD_ADDRESS;
+        *ret = TAKE_PTR(client);
+        return 0;
+}
+
+/* Waits for the reply; signals do not end it. */
+static int await(void *socket, usec_t timeout_usec)
+{
+        usec_t end = now_usec(CLOCK_MONOTONIC) + timeout_usec;
+
+        for (;;) {
+                zmq_pollitem_t item = { .socket = socket, .events = ZMQ_POLLIN };
+                usec_t now = now_usec(CLOCK_MONOTONIC);
+                int n;
+
+                if (now >= end)
+                        return CLIENT_NO_ANSWER;
+                n = zmq_poll(&item, 1, (long) ((end - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC));
+                if (n > 0)
+                        return 0;
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+        }
+}
+
+static int read_reply(const void *data, size_t size, ClientReply *reply)
+{
+        _cleanup_free_ char *error = NULL;
+        json_object *status;
+        int r;
+
+        r = buffer_append(&reply->text, data, size, SIZE_MAX);
+        if (r >= 0)
+                r = buffer_append(&reply->text, "", 1, SIZE_MAX);
+        if (r < 0)
+                return r;
+        reply->text.size--;
+        r = json_object_from_bytes(data, size, &reply->object, &error);
+        if (r != 0)
+                return r < 0 ? r : CLIENT_BAD_REPLY;
+        status = json_object_object_get(reply->object, "status");
+        reply->code = (unsigned) json_object_get_int(json_object_object_get(status, "status_code"));
+        return reply->code > 0 ? 0 : CLIENT_BAD_REPLY;
+}
+
+static int receive(void *socket, ClientReply *ret)
+{
+        _cleanup_(client_reply_done) ClientReply reply = {};
+        zmq_msg_t message;
+        int r;
+
+        (void) zmq_msg_init(&message);
+        if (zmq_msg_recv(&message, socket, 0) < 0)
+                r = -errno;
+        else if (zmq_msg_more(&message))
+                r = CLIENT_BAD_REPLY;
+        else
+                r = read_reply(zmq_msg_data(&message), zmq_msg_size(&message), &reply);
+        (void) zmq_msg_close(&message);
+        if (r != 0)
+                return r;
+        *ret = reply;
+        reply = (ClientReply){};
+        return 0;
+}
+
+int client_ask(Client *client, json_object *request, usec_t timeout_usec, ClientReply *ret)
+{
+        const char *text = json_object_text(request);
+        int r;
+
+        if (!text)
+                return -ENOMEM;
+        if (zmq_send(client->socket, text, strlen(text), 0) < 0)
+                return -errno;
+        r = await(client->socket, timeout_usec);
+        return r != 0 ? r : receive(client->socket, ret);
+}

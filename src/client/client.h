@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* For programs that ask the router: one request at a time, and its reply, or that none came. */
+
+#include "basic/io-util.h"
+#include "basic/time-util.h"
+
+#include <json-c/json.h>
+
+#define CLIENT_ROUTER_DEFAULT "ipc:///run/pipeline/router.sock"
+
+typedef struct Client Client;
+
+typedef struct ClientReply {
+        Buffer text; /* as it came, with NUL behind it (not counted): what a guest wrote is exact here only
+                      */
+        json_object *object; /* the same, for looking into */
+        unsigned code;       /* status.status_code */
+} ClientReply;
+
+void client_reply_done(ClientReply *reply);
+/* The error that the reply tells, borrowed; NULL where it has none. */
+const char *client_reply_error(const ClientReply *reply);
+
+/* `address` may be NULL: the package's unix socket. Conditions:
+ *   CLIENT_NO_ROUTER    nobody has that unix socket
+ *   CLIENT_NOT_ALLOWED  this user may not use it
+ *   CLIENT_BAD_ADDRESS  ZeroMQ does not take the address */
+enum {
+        CLIENT_NO_ROUTER = 1,
+        CLIENT_NOT_ALLOWED = 2,
+        CLIENT_BAD_ADDRESS = 3,
+        CLIENT_NO_ANSWER = 4,
+        CLIENT_BAD_REPLY = 5,
+};
+int client_new(const char *address, Client **ret) _warn_unused_;
+Client *client_free(Client *client);
+DEFINE_CLEANUP(Client *, client_free)
+
+/* Sends the object and waits. CLIENT_NO_ANSWER where nothing came in time: then the client is of no more
+ * use. CLIENT_BAD_REPLY where it is no reply. */
+int client_ask(Client *client, json_object *request, usec_t timeout_usec, ClientReply *ret) _warn_unused_;
