@@ -11,6 +11,7 @@
 
 #include "holdings.h"
 #include "outcome-store.h"
+#include "registry-query.h"
 #include "router-link.h"
 #include "run.h"
 
@@ -20,12 +21,12 @@
 #include "shared/daemon-util.h"
 #include "shared/log.h"
 #include "shared/message-ids.h"
-#include "shared/oci-layout.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define LOCK_NAME         "lock"
@@ -483,99 +484,27 @@ static int on_configure(Manager *m, json_object *body, char **ret_error)
 
 /* Questions about the registry. */
 
-static int answer(Manager *m, PeerType type, const Answer *told)
+static int answer_query(Manager *m, json_object *body, PeerType answer_type,
+                        int (*ask)(const char *registry, const Query *query, Answer *ret), char **ret_error)
 {
-        return router_link_send(m->link, type, answer_to_json(told), NULL, 0);
-}
+        _cleanup_(query_done) Query query = {};
+        _cleanup_(answer_done) Answer answer = {};
+        int r;
 
-/* Opens the layout that is asked about, or says in `told` why not. */
-static int open_asked(Manager *m, const Query *query, OciLayout **ret, Answer *told, char **ret_error)
-{
-        int r = oci_layout_open(m->settings->registry, channel_to_string(query->channel), query->track, ret,
-                                ret_error);
-
+        r = query_from_json(body, &query, ret_error);
         if (r == 0)
-                return 0;
-        if (r == -ENOMEM)
-                return r;
-        told->code = r == OCI_LAYOUT_MISSING ? STATUS_BAD_INPUT : STATUS_NO_WORKER;
-        if (!*ret_error)
-                *ret_error = r == OCI_LAYOUT_MISSING
-                                     ? string_format("nothing was pushed for %s %s",
-                                                     channel_to_string(query->channel), query->track)
-                                     : string_format("the registry cannot be read: %s", strerror(-r));
-        told->error = *ret_error;
-        return told->error ? 0 : -ENOMEM;
+                r = ask(m->settings->registry, &query, &answer);
+        return r != 0 ? r : router_link_send(m->link, answer_type, answer_to_json(&answer), NULL, 0);
 }
 
 static int on_resolve(Manager *m, json_object *body, char **ret_error)
 {
-        _cleanup_(query_done) Query query = {};
-        _cleanup_(oci_layout_freep) OciLayout *layout = NULL;
-        _cleanup_free_ char *error = NULL;
-        Answer told = {};
-        const char *digest;
-        int r;
-
-        r = query_from_json(body, &query, ret_error);
-        if (r != 0)
-                return r;
-        told.query = query.query;
-        r = open_asked(m, &query, &layout, &told, &error);
-        if (r < 0)
-                return r;
-        if (layout && query.version && oci_layout_resolve(layout, query.version, &digest) == 0)
-                told.digest = (char *) digest;
-        else if (layout) {
-                told.code = STATUS_BAD_INPUT;
-                told.error = error =
-                        string_format("the registry has no %s %s %s", channel_to_string(query.channel),
-                                      query.track, query.version ?: "");
-                if (!error)
-                        return -ENOMEM;
-        }
-        return answer(m, PEER_RESOLVED, &told);
-}
-
-static int images_to_json(const OciLayout *layout, json_object **ret)
-{
-        _cleanup_json_ json_object *object = json_object_new_object();
-        size_t n;
-        const OciImage *images = oci_layout_images(layout, &n);
-
-        for (size_t i = 0; object && i < n; i++) {
-                json_object *tags = json_object_new_array();
-
-                if (!tags || json_add(object, images[i].digest, tags) < 0)
-                        return -ENOMEM;
-                for (char **tag = images[i].tags; tag && *tag; tag++)
-                        if (json_object_array_add(tags, json_object_new_string(*tag)) < 0)
-                                return -ENOMEM;
-        }
-        *ret = TAKE_PTR(object);
-        return *ret ? 0 : -ENOMEM;
+        return answer_query(m, body, PEER_RESOLVED, registry_resolve, ret_error);
 }
 
 static int on_list(Manager *m, json_object *body, char **ret_error)
 {
-        _cleanup_(query_done) Query query = {};
-        _cleanup_(oci_layout_freep) OciLayout *layout = NULL;
-        _cleanup_json_ json_object *images = NULL;
-        _cleanup_free_ char *error = NULL;
-        Answer told = {};
-        int r;
-
-        r = query_from_json(body, &query, ret_error);
-        if (r != 0)
-                return r;
-        told.query = query.query;
-        r = open_asked(m, &query, &layout, &told, &error);
-        if (r >= 0 && layout)
-                r = images_to_json(layout, &images);
-        if (r < 0)
-                return r;
-        told.images = images;
-        return answer(m, PEER_LISTED, &told);
+        return answer_query(m, body, PEER_LISTED, registry_list, ret_error);
 }
 
 static int on_hello_again(sd_event_source *source, uint64_t usec, void *userdata)
@@ -652,13 +581,13 @@ static int on_lost(RouterLink *link, const char *why, void *userdata)
 static int on_beat(RouterLink *link, void *userdata)
 {
         Manager *m = userdata;
-        double load = 0;
         Heartbeat heartbeat = { .slots = m->settings->slots, .running = m->tasks.n_members };
+        struct sysinfo info;
 
         if (!m->is_configured)
                 return 0;
-        if (getloadavg(&load, 1) == 1)
-                heartbeat.load = (uint64_t) (load * 100);
+        if (sysinfo(&info) == 0) /* /proc/loadavg is not there under the unit */
+                heartbeat.load = info.loads[0] * 100 >> SI_LOAD_SHIFT;
         return router_link_send(link, PEER_HEARTBEAT, heartbeat_to_json(&heartbeat), NULL, 0);
 }
 
