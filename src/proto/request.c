@@ -158,7 +158,7 @@ static int bad(RequestError *ret_error, StatusCode code, char *error)
         return REQUEST_BAD;
 }
 
-static int check_required(const Request *request, RequestError *ret_error)
+static int check_required(Request *request, RequestError *ret_error)
 {
         _cleanup_json_ json_object *missing = json_object_new_array();
 
