@@ -38,7 +38,8 @@ typedef struct CtlOption {
 
 typedef struct CtlVerb {
         const char *name;
-        const char *arguments; /* "CHANNEL TRACK [VERSION]": what is in brackets may be left out */
+        const char *arguments; /* "CHANNEL TRACK [VERSION]": what is in brackets may be left out; `...`
+                                * behind the last word: and more of them */
         const char *summary;   /* one line for the list of verbs */
         /* argv[0] is the verb. Returns a CtlExit, or -errno where nothing was said yet. */
         int (*run)(Ctl *ctl, const struct CtlVerb *verb, int argc, char **argv);
@@ -46,8 +47,7 @@ typedef struct CtlVerb {
 
 /* Takes the options, those of every verb and the verb's own, out of argv wherever they stand (until `--`),
  * and checks the number of the arguments that remain, which are then argv[1] to argv[*ret_argc - 1].
- * CTL_USAGE where it does not fit (said), and CTL_HELP where help was asked for (given): return CTL_OK then.
- */
+ * CTL_USAGE where it does not fit (said), CTL_HELP where help was asked for (given): return either. */
 enum {
         CTL_HELP = 100,
 };

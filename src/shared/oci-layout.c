@@ -15,18 +15,13 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <linux/openat2.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define INDEX_SIZE_MAX (8U * 1024U * 1024U)
-#define IMAGES_MAX     65536U
-#define TAG_SIZE_MAX   128U
-#define INDEX_DEPTH    32
-#define TAG_ANNOTATION "org.opencontainers.image.ref.name"
-#define LOCK_FILE      ".lock"
-#define LAYOUT_MODE    02775
+#define IMAGES_MAX   65536U
+#define TAG_SIZE_MAX 128U
+#define INDEX_DEPTH  32
 
 struct OciLayout {
         int folder_fd;
@@ -90,7 +85,7 @@ static OciImage *index_find(const OciIndex *index, const char *digest)
 static int index_add(OciIndex *index, json_object *manifest)
 {
         const char *digest = member_text(manifest, "digest");
-        const char *tag = member_text(json_object_object_get(manifest, "annotations"), TAG_ANNOTATION);
+        const char *tag = member_text(json_object_object_get(manifest, "annotations"), OCI_TAG_ANNOTATION);
         OciImage *image;
 
         if (!digest || !digest_hex(digest) || (tag && strlen(tag) > TAG_SIZE_MAX))
@@ -149,8 +144,8 @@ int oci_index_parse(const char *text, size_t size, OciIndex *ret, char **ret_err
         struct json_tokener *tokener;
         int r;
 
-        if (size > INDEX_SIZE_MAX)
-                return bad(ret_error, string_format("has more than %u bytes", INDEX_SIZE_MAX));
+        if (size > OCI_INDEX_SIZE_MAX)
+                return bad(ret_error, string_format("has more than %u bytes", OCI_INDEX_SIZE_MAX));
         tokener = json_tokener_new_ex(INDEX_DEPTH);
         if (!tokener)
                 return -ENOMEM;
@@ -178,27 +173,16 @@ OciLayout *oci_layout_free(OciLayout *layout)
         return NULL;
 }
 
-static int layout_path(const char *registry, const char *channel, const char *track, char **ret)
+/* All of a regular file. */
+static int read_fd(int fd, size_t size_max, char **ret_text, size_t *ret_size)
 {
-        *ret = string_format("%s/%s/%s", registry, channel, track);
-        return *ret ? 0 : -ENOMEM;
-}
-
-/* It is replaced by rename, so the file that was opened does not change while it is read. */
-static int read_index(int folder_fd, char **ret_text, size_t *ret_size)
-{
-        _cleanup_close_ int fd = open_beneath(folder_fd, "index.json", O_RDONLY);
         _cleanup_free_ char *text = NULL;
         struct stat st;
         ssize_t n;
 
-        if (fd < 0)
-                return fd;
         if (fstat(fd, &st) < 0)
                 return -errno;
-        if (!S_ISREG(st.st_mode))
-                return -ENOTSUP;
-        if (st.st_size > INDEX_SIZE_MAX)
+        if ((uint64_t) st.st_size > size_max)
                 return -EFBIG;
         text = malloc((size_t) st.st_size + 1);
         if (!text)
@@ -206,18 +190,38 @@ static int read_index(int folder_fd, char **ret_text, size_t *ret_size)
         n = read_full(fd, text, (size_t) st.st_size);
         if (n < 0)
                 return (int) n;
+        text[n] = '\0';
         *ret_text = TAKE_PTR(text);
         *ret_size = (size_t) n;
+        return 0;
+}
+
+/* A regular file that is no link, for reading. -ENOTSUP where it is something else. */
+static int open_file(int folder_fd, const char *path, int *ret_fd)
+{
+        _cleanup_close_ int fd = open_beneath(folder_fd, path, O_RDONLY);
+        struct stat st;
+
+        if (fd < 0)
+                return fd;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return -ENOTSUP;
+        *ret_fd = TAKE_FD(fd);
         return 0;
 }
 
 static int layout_load(OciLayout *layout, const char *path, char **ret_error)
 {
         _cleanup_free_ char *text = NULL, *error = NULL;
+        _cleanup_close_ int fd = -EBADF;
         size_t size;
         int r;
 
-        r = read_index(layout->folder_fd, &text, &size);
+        r = open_file(layout->folder_fd, "index.json", &fd);
+        if (r == 0) /* it is replaced by rename: what was opened does not change */
+                r = read_fd(fd, OCI_INDEX_SIZE_MAX, &text, &size);
         if (r == -ENOENT)
                 return OCI_LAYOUT_MISSING;
         if (r == -EFBIG || r == -ELOOP || r == -ENOTSUP)
@@ -229,24 +233,21 @@ static int layout_load(OciLayout *layout, const char *path, char **ret_error)
         return r == OCI_LAYOUT_BAD ? bad(ret_error, string_format("%s/index.json %s", path, error)) : r;
 }
 
-int oci_layout_open(const char *registry, const char *channel, const char *track, OciLayout **ret,
-                    char **ret_error)
+/* `parent` is trusted, what lies below it is not. */
+static int layout_open(const char *parent, const char *below, OciLayout **ret, char **ret_error)
 {
         _cleanup_(oci_layout_freep) OciLayout *layout = calloc(1, sizeof(OciLayout));
-        _cleanup_close_ int registry_fd = -EBADF;
-        _cleanup_free_ char *path = NULL;
+        _cleanup_free_ char *path = string_format("%s/%s", parent, below);
+        _cleanup_close_ int parent_fd = -EBADF;
         int r;
 
-        if (!layout)
+        if (!layout || !path)
                 return -ENOMEM;
         layout->folder_fd = -EBADF;
-        r = layout_path(registry, channel, track, &path);
-        if (r < 0)
-                return r;
-        registry_fd = open(registry, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (registry_fd < 0)
+        parent_fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (parent_fd < 0)
                 return errno == ENOENT ? OCI_LAYOUT_MISSING : -errno;
-        layout->folder_fd = open_beneath(registry_fd, path + strlen(registry) + 1, O_PATH | O_DIRECTORY);
+        layout->folder_fd = open_beneath(parent_fd, below, O_PATH | O_DIRECTORY);
         if (layout->folder_fd == -ENOENT)
                 return OCI_LAYOUT_MISSING;
         if (layout->folder_fd == -ELOOP || layout->folder_fd == -ENOTDIR)
@@ -258,6 +259,19 @@ int oci_layout_open(const char *registry, const char *channel, const char *track
                 return r;
         *ret = TAKE_PTR(layout);
         return 0;
+}
+
+int oci_layout_open(const char *registry, const char *channel, const char *track, OciLayout **ret,
+                    char **ret_error)
+{
+        _cleanup_free_ char *below = string_format("%s/%s", channel, track);
+
+        return below ? layout_open(registry, below, ret, ret_error) : -ENOMEM;
+}
+
+int oci_layout_open_path(const char *path, OciLayout **ret, char **ret_error)
+{
+        return layout_open(path, ".", ret, ret_error);
 }
 
 int oci_layout_resolve(const OciLayout *layout, const char *tag, const char **ret_digest)
@@ -278,72 +292,22 @@ const OciImage *oci_layout_images(const OciLayout *layout, size_t *ret_n)
 
 int oci_layout_open_blob(const OciLayout *layout, const char *digest, int *ret_fd)
 {
-        char path[sizeof("blobs/sha256/") + DIGEST_HEX_SIZE] = "blobs/sha256/";
+        char path[sizeof(OCI_BLOBS) + DIGEST_HEX_SIZE] = OCI_BLOBS;
         const char *hex = digest_hex(digest);
-        _cleanup_close_ int fd = -EBADF;
-        struct stat st;
+        int r;
 
         if (!hex)
                 return OCI_LAYOUT_NO_BLOB;
-        strcat(path, hex);
-        fd = open_beneath(layout->folder_fd, path, O_RDONLY);
-        if (fd == -ENOENT || fd == -ELOOP)
-                return OCI_LAYOUT_NO_BLOB;
-        if (fd < 0)
-                return fd;
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (!S_ISREG(st.st_mode))
-                return OCI_LAYOUT_NO_BLOB;
-        *ret_fd = TAKE_FD(fd);
-        return 0;
+        r = open_file(layout->folder_fd, strcat(path, hex), ret_fd);
+        return r == -ENOENT || r == -ELOOP || r == -ENOTSUP ? OCI_LAYOUT_NO_BLOB : r;
 }
 
-/* Writers */
-
-static int make_folder(int parent_fd, const char *name, int *ret_fd)
+int oci_layout_read_blob(const OciLayout *layout, const char *digest, size_t size_max, char **ret_data,
+                         size_t *ret_size)
 {
-        int fd;
-
-        if (mkdirat(parent_fd, name, 0775) == 0) {
-                /* The mask of whoever comes first must not keep the others of the group out. */
-                if (fchmodat(parent_fd, name, LAYOUT_MODE, 0) < 0)
-                        return -errno;
-        } else if (errno != EEXIST)
-                return -errno;
-        fd = open_beneath(parent_fd, name, O_RDONLY | O_DIRECTORY);
-        if (fd < 0)
-                return fd;
-        *ret_fd = fd;
-        return 0;
-}
-
-int oci_layout_lock(const char *registry, const char *channel, const char *track, char **ret_path,
-                    int *ret_fd)
-{
-        _cleanup_close_ int registry_fd = -EBADF, channel_fd = -EBADF, track_fd = -EBADF, fd = -EBADF;
-        _cleanup_free_ char *path = NULL;
+        _cleanup_close_ int fd = -EBADF;
         int r;
 
-        r = layout_path(registry, channel, track, &path);
-        if (r < 0)
-                return r;
-        registry_fd = open(registry, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (registry_fd < 0)
-                return -errno;
-        r = make_folder(registry_fd, channel, &channel_fd);
-        if (r < 0)
-                return r;
-        r = make_folder(channel_fd, track, &track_fd);
-        if (r < 0)
-                return r;
-        fd = openat(track_fd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0664);
-        if (fd < 0)
-                return -errno;
-        (void) fchmod(fd, 0664); /* not ours: then it is right already */
-        if (flock(fd, LOCK_EX) < 0)
-                return -errno;
-        *ret_path = TAKE_PTR(path);
-        *ret_fd = TAKE_FD(fd);
-        return 0;
+        r = oci_layout_open_blob(layout, digest, &fd);
+        return r != 0 ? r : read_fd(fd, size_max, ret_data, ret_size);
 }

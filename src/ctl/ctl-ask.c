@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From what went wrong to what to do about it. */
+
+#include "ctl-ask.h"
+
+#include "basic/string-util.h"
+#include "proto/status.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define TEXT_LENGTH_MAX 1024U
+
+json_object *ctl_request(const char *action)
+{
+        _cleanup_json_ json_object *request = json_object_new_object();
+
+        if (!request || json_add_text(request, "action", action) < 0)
+                return NULL;
+        return TAKE_PTR(request);
+}
+
+static const char *user_name(void)
+{
+        const struct passwd *user = getpwuid(geteuid());
+
+        return user ? user->pw_name : "YOU";
+}
+
+static int say_connection(const Ctl *ctl, const CtlVerb *verb, int condition, usec_t timeout_usec)
+{
+        const char *router = ctl->router ?: CLIENT_ROUTER_DEFAULT;
+
+        switch (condition) {
+        case CLIENT_NO_ROUTER:
+                return ctl_fail(
+                        verb, CTL_NO_ANSWER,
+                        "there is no router at %s; `systemctl start pipeline-router.socket` starts it",
+                        router);
+        case CLIENT_NOT_ALLOWED:
+                return ctl_fail(
+                        verb, CTL_NOT_ALLOWED,
+                        "you may not use %s; `sudo adduser %s pipeline` lets you (then log in again)",
+                        router, user_name());
+        case CLIENT_BAD_ADDRESS:
+                return ctl_fail(verb, CTL_USAGE,
+                                "%s is no address; one looks like tcp://localhost:5555 or ipc:///PATH",
+                                router);
+        case CLIENT_NO_ANSWER:
+                return ctl_fail(verb, CTL_NO_ANSWER, "no answer from %s in %" PRIu64 " s", router,
+                                timeout_usec / USEC_PER_SEC);
+        default:
+                return ctl_fail(verb, CTL_FAILED, "what %s answered is no reply", router);
+        }
+}
+
+int ctl_ask(const Ctl *ctl, const CtlVerb *verb, json_object *request, usec_t timeout_usec, ClientReply *ret)
+{
+        _cleanup_json_ json_object *owned = request;
+        _cleanup_(client_freep) Client *client = NULL;
+        int r;
+
+        if (!owned)
+                return -ENOMEM;
+        r = client_new(ctl->router, &client);
+        if (r == 0)
+                r = client_ask(client, owned, timeout_usec, ret);
+        return r > 0 ? say_connection(ctl, verb, r, timeout_usec) : r;
+}
+
+int ctl_say_code(const CtlVerb *verb, const ClientReply *reply)
+{
+        _cleanup_free_ char *error = ctl_safe(client_reply_error(reply));
+        const char *name = status_name(reply->code) ?: "unknown";
+
+        if (error && reply->code == STATUS_BAD_INPUT && strstr(error, "not_allowed"))
+                return ctl_fail(
+                        verb, CTL_NOT_ALLOWED,
+                        "%s; over the unix socket members of the group pipeline may: `sudo adduser %s "
+                        "pipeline` (then log in again)",
+                        error, user_name());
+        return ctl_fail(verb, CTL_FAILED, "%u %s: %s", reply->code, name, error ?: "");
+}
+
+int ctl_ask_ok(const Ctl *ctl, const CtlVerb *verb, json_object *request, usec_t timeout_usec,
+               ClientReply *ret)
+{
+        _cleanup_(client_reply_done) ClientReply reply = {};
+        int r = ctl_ask(ctl, verb, request, timeout_usec, &reply);
+
+        if (r != 0)
+                return r;
+        if (reply.code != STATUS_OK) {
+                if (ctl->json)
+                        printf("%s\n", (const char *) reply.text.data);
+                return ctl_say_code(verb, &reply);
+        }
+        *ret = reply;
+        reply = (ClientReply){};
+        return 0;
+}
+
+json_object *ctl_response(const ClientReply *reply)
+{
+        return json_object_object_get(reply->object, "response");
+}
+
+void ctl_print_json(json_object *object)
+{
+        printf("%s\n",
+               json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                              JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
+char *ctl_safe(const char *text)
+{
+        return text ? string_escape(text, strlen(text), TEXT_LENGTH_MAX) : strdup("-");
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* images: what the registry holds, a line a version. */
+
+#include "ctl-registry.h"
+#include "ctl-table.h"
+#include "ctl-verbs.h"
+
+#include "basic/string-util.h"
+#include "proto/json-fields.h"
+#include "proto/name.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+
+#define SHORT_DIGEST 19U /* sha256: and twelve digits */
+
+typedef struct Listing {
+        const CtlVerb *verb;
+        const Ctl *ctl;
+        const char *channel, *track; /* NULL: all */
+        CtlTable table;
+        json_object *array;
+} Listing;
+
+static void listing_done(Listing *listing)
+{
+        ctl_table_done(&listing->table);
+        json_object_put(listing->array);
+}
+
+static int add_json(json_object *array, const char *channel, const char *track, const char *version,
+                    const char *digest, uint64_t size)
+{
+        _cleanup_json_ json_object *object = json_object_new_object();
+
+        if (!object || json_add_text(object, "channel", channel) < 0 ||
+            json_add_text(object, "track", track) < 0 || json_add_text(object, "version", version) < 0 ||
+            json_add_text(object, "digest", digest) < 0 || json_add_uint(object, "size", size) < 0 ||
+            json_object_array_add(array, object) < 0)
+                return -ENOMEM;
+        object = NULL;
+        return 0;
+}
+
+static int add_version(Listing *listing, const char *channel, const char *track, const char *version,
+                       const char *digest, uint64_t size)
+{
+        char short_digest[SHORT_DIGEST + 1], size_text[CTL_SIZE_SIZE];
+
+        if (listing->ctl->json)
+                return add_json(listing->array, channel, track, version, digest, size);
+        (void) snprintf(short_digest, sizeof(short_digest), "%s", digest);
+        ctl_format_size(size, size_text);
+        return ctl_table_add(&listing->table,
+                             (const char *const[]){ channel, track, version, short_digest, size_text });
+}
+
+static int add_layout(Listing *listing, const char *channel, const char *track, const OciLayout *layout)
+{
+        const OciImage *images;
+        size_t n;
+        int r = 0;
+
+        images = oci_layout_images(layout, &n);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                CtlImage image = {};
+
+                r = ctl_registry_inspect(listing->verb, layout, images[i].digest,
+                                         &image); /* what is wrong was said */
+                for (char **tag = images[i].tags; r >= 0 && tag && *tag; tag++)
+                        r = add_version(listing, channel, track, *tag, images[i].digest, image.size);
+        }
+        return MIN(r, 0);
+}
+
+static int add_track(Listing *listing, const char *channel, const char *track)
+{
+        _cleanup_(oci_layout_freep) OciLayout *layout = NULL;
+        _cleanup_free_ char *error = NULL;
+        int r;
+
+        if (listing->track && !streq(listing->track, track))
+                return 0;
+        r = oci_layout_open(listing->ctl->registry, channel, track, &layout, &error);
+        if (r == OCI_LAYOUT_BAD)
+                (void) ctl_fail(listing->verb, CTL_FAILED, "%s", error);
+        if (r != 0)
+                return MIN(r, 0);
+        return add_layout(listing, channel, track, layout);
+}
+
+/* Calls `add` for each track's folder of a channel, in the order of their names. */
+static int add_channel(Listing *listing, const char *channel)
+{
+        _cleanup_free_ char *path = string_format("%s/%s", listing->ctl->registry, channel);
+        struct dirent **entries;
+        int n, r = 0;
+
+        if (!path)
+                return -ENOMEM;
+        if (listing->channel && !streq(listing->channel, channel))
+                return 0;
+        n = scandir(path, &entries, NULL, alphasort);
+        if (n < 0)
+                return errno == ENOENT ? 0 : -errno;
+        for (int i = 0; i < n; i++) {
+                if (r == 0 && slug_is_valid(entries[i]->d_name))
+                        r = add_track(listing, channel, entries[i]->d_name);
+                free(entries[i]);
+        }
+        free(entries);
+        return r;
+}
+
+static int list(Listing *listing)
+{
+        static const char *const head[] = { "CHANNEL", "TRACK", "VERSION", "DIGEST", "SIZE" };
+        int r;
+
+        listing->table.n_columns = ARRAY_SIZE(head);
+        listing->array = json_object_new_array();
+        if (!listing->array)
+                return -ENOMEM;
+        r = ctl_table_add(&listing->table, head);
+        for (Channel channel = 0; channel < _CHANNEL_MAX && r == 0; channel++)
+                r = add_channel(listing, channel_to_string(channel));
+        if (r < 0)
+                return r;
+        if (listing->ctl->json)
+                puts(json_object_text(listing->array));
+        else
+                ctl_table_print(listing->ctl, &listing->table);
+        return CTL_OK;
+}
+
+static int images_run(Ctl *ctl, const CtlVerb *verb, int argc, char **argv)
+{
+        _cleanup_(listing_done) Listing listing = { .verb = verb, .ctl = ctl };
+        int r;
+
+        r = ctl_parse(ctl, verb, argc, argv, NULL, 0, &argc);
+        if (r != 0)
+                return r;
+        listing.channel = argc > 1 ? argv[1] : NULL;
+        listing.track = argc > 2 ? argv[2] : NULL;
+        if (listing.channel) {
+                r = ctl_registry_check(verb, &listing.channel, listing.track ?: "any", NULL);
+                if (r != 0)
+                        return r;
+        }
+        return list(&listing);
+}
+
+const CtlVerb ctl_verb_images = {
+        .name = "images",
+        .arguments = "[CHANNEL] [TRACK]",
+        .summary = "What the registry holds",
+        .run = images_run,
+};
