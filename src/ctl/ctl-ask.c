@@ -8,9 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pwd.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #define TEXT_LENGTH_MAX 1024U
 
@@ -23,11 +21,16 @@ json_object *ctl_request(const char *action)
         return TAKE_PTR(request);
 }
 
-static const char *user_name(void)
+json_object *ctl_version_request(const char *action, const char *channel, const char *track,
+                                 const char *version)
 {
-        const struct passwd *user = getpwuid(geteuid());
+        _cleanup_json_ json_object *request = ctl_request(action);
 
-        return user ? user->pw_name : "YOU";
+        if (!request || json_add_text(request, "channel", channel) < 0 ||
+            json_add_text(request, "track_slug", track) < 0 ||
+            json_add_text(request, "new_version", version) < 0)
+                return NULL;
+        return TAKE_PTR(request);
 }
 
 static int say_connection(const Ctl *ctl, const CtlVerb *verb, int condition, usec_t timeout_usec)
@@ -41,10 +44,7 @@ static int say_connection(const Ctl *ctl, const CtlVerb *verb, int condition, us
                         "there is no router at %s; `systemctl start pipeline-router.socket` starts it",
                         router);
         case CLIENT_NOT_ALLOWED:
-                return ctl_fail(
-                        verb, CTL_NOT_ALLOWED,
-                        "you may not use %s; `sudo adduser %s pipeline` lets you (then log in again)",
-                        router, user_name());
+                return ctl_fail(verb, CTL_NOT_ALLOWED, "you may not use %s; " CTL_JOIN("pipeline"), router);
         case CLIENT_BAD_ADDRESS:
                 return ctl_fail(verb, CTL_USAGE,
                                 "%s is no address; one looks like tcp://localhost:5555 or ipc:///PATH",
@@ -77,11 +77,8 @@ int ctl_say_code(const CtlVerb *verb, const ClientReply *reply)
         const char *name = status_name(reply->code) ?: "unknown";
 
         if (error && reply->code == STATUS_BAD_INPUT && strstr(error, "not_allowed"))
-                return ctl_fail(
-                        verb, CTL_NOT_ALLOWED,
-                        "%s; over the unix socket members of the group pipeline may: `sudo adduser %s "
-                        "pipeline` (then log in again)",
-                        error, user_name());
+                return ctl_fail(verb, CTL_NOT_ALLOWED, "%s; over the unix socket " CTL_JOIN("pipeline"),
+                                error);
         return ctl_fail(verb, CTL_FAILED, "%u %s: %s", reply->code, name, error ?: "");
 }
 
@@ -101,6 +98,15 @@ int ctl_ask_ok(const Ctl *ctl, const CtlVerb *verb, json_object *request, usec_t
         *ret = reply;
         reply = (ClientReply){};
         return 0;
+}
+
+int ctl_ask_shown(const Ctl *ctl, const CtlVerb *verb, json_object *request, ClientReply *ret)
+{
+        int r = ctl_ask_ok(ctl, verb, request, CTL_ASK_TIMEOUT_USEC, ret);
+
+        if (r == 0 && ctl->json)
+                ctl_print_json(ctl_response(ret));
+        return r;
 }
 
 json_object *ctl_response(const ClientReply *reply)

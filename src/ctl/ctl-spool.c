@@ -6,6 +6,8 @@
 
 #include "ctl-spool.h"
 
+#include "ctl-ask.h"
+
 #include "basic/fd-util.h"
 #include "basic/io-util.h"
 #include "basic/string-util.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* pipelinectl logs: what router, worker and sandbox said of one job. */
 
+#include "ctl-ask.h"
 #include "ctl-verbs.h"
 
 #include "basic/string-util.h"
@@ -52,10 +53,8 @@ static int run_logs(Ctl *ctl, const CtlVerb *verb, int argc, char **argv)
                 return ctl_fail(verb, CTL_USAGE, "%s is no job: one has 32 hexadecimal digits", argv[1]);
         r = check_journal();
         if (r == -EACCES)
-                return ctl_fail(
-                        verb, CTL_NOT_ALLOWED,
-                        "you may not read the journal; `sudo adduser $USER systemd-journal` lets you (then "
-                        "log in again)");
+                return ctl_fail(verb, CTL_NOT_ALLOWED,
+                                "you may not read the journal; " CTL_JOIN("systemd-journal"));
         match = string_format("PIPELINE_JOB=%s", argv[1]);
         if (!match)
                 return -ENOMEM;
@@ -69,6 +68,6 @@ static int run_logs(Ctl *ctl, const CtlVerb *verb, int argc, char **argv)
 const CtlVerb ctl_verb_logs = {
         .name = "logs",
         .arguments = "JOB",
-        .summary = "what was logged about a job",
+        .summary = "What was logged about a job",
         .run = run_logs,
 };

@@ -124,6 +124,6 @@ static int run_test(Ctl *ctl, const CtlVerb *verb, int argc, char **argv)
 const CtlVerb ctl_verb_test = {
         .name = "test",
         .arguments = "TRACK EXERCISE FOLDER",
-        .summary = "run a solution, a folder or a URI, and show its result",
+        .summary = "Run a solution, a folder or a URI, and show its result",
         .run = run_test,
 };

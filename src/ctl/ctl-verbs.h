@@ -5,6 +5,13 @@
 
 #include "ctl.h"
 
+extern const CtlVerb ctl_verb_deploy;
 extern const CtlVerb ctl_verb_images;
+extern const CtlVerb ctl_verb_logs;
 extern const CtlVerb ctl_verb_push;
 extern const CtlVerb ctl_verb_rm;
+extern const CtlVerb ctl_verb_status;
+extern const CtlVerb ctl_verb_test;
+extern const CtlVerb ctl_verb_undeploy;
+extern const CtlVerb ctl_verb_versions;
+extern const CtlVerb ctl_verb_workers;
