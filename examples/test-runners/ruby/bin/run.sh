@@ -1,0 +1,7 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# run.sh SLUG IN/ OUT/: runs the tests of the exercise that lies in IN/ and writes OUT/results.json. Ends with 0
+# whenever it wrote one, whatever the tests said.
+
+exec ruby --disable=did_you_mean,error_highlight "$(dirname "$0")/../lib/run.rb" "$@"

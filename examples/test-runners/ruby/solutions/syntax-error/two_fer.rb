@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+module TwoFer
+  def self.two_fer(name = "you")
+    "One for #{name}, one for me."
+end
