@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The jobs that run: each is a task, from the router's word to its outcome. They belong to no connection: an
+ * outcome is said on the one that stands when it is there, and kept. */
+
+#include "manager-private.h"
+
+#include "run.h"
+
+#include "basic/string-util.h"
+#include "shared/log.h"
+#include "shared/message-ids.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+typedef struct Task {
+        ListLink link;
+        Manager *manager;
+        Run *run;
+} Task;
+
+static Task *task_free(Task *task)
+{
+        list_remove(&task->manager->tasks, &task->link);
+        run_free(task->run);
+        free(task);
+        return NULL;
+}
+
+void manager_drop_jobs(Manager *m)
+{
+        LIST_FOREACH(Task, task, &m->tasks, link)
+                task_free(task);
+}
+
+int manager_describe_jobs(const Manager *m, JobRef **ret, size_t *ret_n)
+{
+        JobRef *jobs = calloc(m->tasks.n_members + 1, sizeof(JobRef));
+        size_t n = 0;
+
+        if (!jobs)
+                return -ENOMEM;
+        LIST_FOREACH(Task, task, &m->tasks, link) {
+                const Job *job = run_job(task->run);
+
+                jobs[n++] = (JobRef){ .job = job->job, .token = job->token };
+        }
+        *ret = jobs;
+        *ret_n = n;
+        return 0;
+}
+
+usec_t manager_longest_job(const Manager *m)
+{
+        usec_t now = now_usec(CLOCK_MONOTONIC), latest = now;
+
+        LIST_FOREACH(Task, task, &m->tasks, link)
+                latest = MAX(latest, run_deadline(task->run));
+        return latest - now;
+}
+
+static void log_end(const Manager *m, const Run *run, const OutcomeText *text)
+{
+        const Job *job = run_job(run);
+        _cleanup_free_ char *code = string_format("%" PRIu64, text->outcome.status_code);
+        _cleanup_free_ char *error = NULL;
+
+        if (text->outcome.error)
+                error = string_escape(text->outcome.error, strlen(text->outcome.error), 512);
+        log_struct(text->outcome.status_code >= STATUS_INTERNAL_ERROR &&
+                                   text->outcome.status_code <= STATUS_SETUP_FAILED
+                           ? LOG_WARNING
+                           : LOG_INFO,
+                   LOG_FIELDS({ "MESSAGE_ID", MSG_WORKER_JOB_ENDED }, { "PIPELINE_JOB", job->job },
+                              { "PIPELINE_WORKER", m->settings->name }, { "PIPELINE_TRACK", job->track },
+                              { "PIPELINE_CODE", code },
+                              { "PIPELINE_SCOPE", run_record(run)->answer.scope }),
+                   "Job %s (%s %s) ended with %s%s%s", job->job, job->track, job->exercise, code,
+                   error ? ": " : "", error ?: "");
+}
+
+static int on_run_ended(Run *run, void *userdata)
+{
+        _cleanup_(outcome_text_done) OutcomeText text = {};
+        Task *task = userdata;
+        Manager *m = task->manager;
+        int r;
+
+        r = outcome_build(run_record(run), &text);
+        if (r < 0)
+                return r;
+        r = manager_say_outcome(m, &text);
+        if (r < 0)
+                return r;
+        r = outcome_store_put(m->outcomes, &text);
+        if (r < 0)
+                log_warning("The outcome of job %s cannot be kept: %s", run_job(run)->job, strerror(-r));
+        log_end(m, run, &text);
+        task_free(task);
+        return manager_when_drained(m);
+}
+
+/* Why a job is not taken, or NULL. */
+static const char *reject_reason(const Manager *m, const Job *job)
+{
+        if (m->is_draining)
+                return "this worker is being stopped";
+        if (m->tasks.n_members >= m->settings->slots)
+                return "this worker has no free slot";
+        if (job->channel != m->settings->channel)
+                return "this worker serves another channel";
+        if (m->settings->topics && !strv_contains(m->settings->topics, job->track))
+                return "this worker does not serve the track";
+        return NULL;
+}
+
+static int reject(Manager *m, const Job *job, const char *reason)
+{
+        _cleanup_(outcome_text_done) OutcomeText text = {};
+        const RunRecord record = {
+                .job = job,
+                .worker = m->settings->name,
+                .failed_code = STATUS_WORKER_ERROR,
+                .failed_error = (char *) reason,
+        };
+        int r = outcome_build(&record, &text);
+
+        return r < 0 ? r : manager_say_outcome(m, &text);
+}
+
+static Task *find_task(const Manager *m, const char *job, const char *token)
+{
+        LIST_FOREACH(Task, task, &m->tasks, link) {
+                const Job *own = run_job(task->run);
+
+                if (streq(own->job, job) && streq(own->token, token))
+                        return task;
+        }
+        return NULL;
+}
+
+int manager_on_job(Manager *m, json_object *body, char **ret_error)
+{
+        _cleanup_(job_done) Job job = {};
+        const char *reason;
+        Task *task;
+        int r;
+
+        r = job_from_json(body, &job, ret_error);
+        if (r != 0)
+                return r;
+        if (find_task(m, job.job, job.token))
+                return 0;
+        reason = reject_reason(m, &job);
+        if (reason)
+                return reject(m, &job, reason);
+        task = calloc(1, sizeof(Task));
+        if (!task)
+                return -ENOMEM;
+        task->manager = m;
+        list_append(&m->tasks, &task->link);
+        r = run_new(m->event, m->settings, &job, on_run_ended, task, &task->run);
+        if (r < 0)
+                return r;
+        r = run_start(task->run, m->holdings);
+        if (r >= 0)
+                manager_show_status(m);
+        return r;
+}
+
+int manager_on_cancel(Manager *m, json_object *body, char **ret_error)
+{
+        _cleanup_(job_ref_done) JobRef ref = {};
+        Task *task;
+        int r;
+
+        r = job_ref_from_json(body, &ref, ret_error);
+        if (r != 0)
+                return r;
+        task = find_task(m, ref.job, ref.token);
+        return task ? run_cancel(task->run, ref.reason) : 0;
+}
+
+int manager_on_outcome_ack(Manager *m, json_object *body, char **ret_error)
+{
+        _cleanup_(job_ref_done) JobRef ref = {};
+        int r;
+
+        r = job_ref_from_json(body, &ref, ret_error);
+        if (r != 0)
+                return r;
+        outcome_store_remove(m->outcomes, ref.job, ref.token);
+        return m->is_draining ? manager_when_drained(m) : 0;
+}
