@@ -19,10 +19,11 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#define RETRY_USEC_MIN  USEC_PER_SEC
-#define RETRY_USEC_MAX  (300 * USEC_PER_SEC)
-#define RETRY_DOUBLINGS 9U
-#define TIMER_ACCURACY  (100 * USEC_PER_MSEC)
+#define RETRY_USEC_MIN   USEC_PER_SEC
+#define RETRY_USEC_MAX   (300 * USEC_PER_SEC)
+#define ERROR_LENGTH_MAX 1000U
+#define RETRY_DOUBLINGS  9U
+#define TIMER_ACCURACY   (100 * USEC_PER_MSEC)
 
 typedef enum VersionState {
         VERSION_QUEUED,
@@ -149,14 +150,16 @@ static int install_succeed(Holdings *h)
         return set_state(h, version, VERSION_HELD);
 }
 
-/* Takes `error`. */
+/* Takes `error`, which may have the words of others in it. */
 static int install_fail(Holdings *h, unsigned code, char *error)
 {
+        _cleanup_free_ char *said = error;
         Version *version = h->current;
         unsigned n_doublings = MIN(version->n_failed, RETRY_DOUBLINGS);
         usec_t delay = MIN(RETRY_USEC_MIN << n_doublings, RETRY_USEC_MAX);
 
         install_done(h);
+        error = said ? string_escape(said, strlen(said), ERROR_LENGTH_MAX) : NULL;
         if (!error)
                 return -ENOMEM;
         free(version->error);

@@ -112,11 +112,13 @@ static int on_last_acks(sd_event_source *source, uint64_t usec, void *userdata)
 
 int manager_drain(Manager *m)
 {
+        const char *stopping = "STOPPING=1";
         int r = 0;
 
         if (m->is_draining)
                 return sd_event_exit(m->event, 0);
         m->is_draining = true;
+        daemon_notify_stop(&stopping);
         daemon_notify_extend(manager_longest_job(m) + ACK_USEC + PATIENCE_INTERVAL);
         if (m->link)
                 r = manager_say_goodbye(m, "it is being stopped");
