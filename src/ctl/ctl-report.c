@@ -99,10 +99,10 @@ static void print_usage(const Ctl *ctl, json_object *context)
 
         printf("%s", ctl_style(ctl, CTL_DIM));
         if (usage)
-                printf("%.2f s, %.2f s CPU, %" PRIu64 " MiB",
-                       (double) number(usage, "wall_milliseconds") / 1000,
-                       (double) number(usage, "cpu_milliseconds") / 1000,
-                       number(usage, "memory_peak_bytes") >> 20);
+                printf("%.2f s, %.2f s CPU", (double) number(usage, "wall_milliseconds") / 1000,
+                       (double) number(usage, "cpu_milliseconds") / 1000);
+        if (number(usage, "memory_peak_bytes") > 0)
+                printf(", %" PRIu64 " MiB", number(usage, "memory_peak_bytes") >> 20);
         if (json_text(context, "worker"))
                 printf("%s%s at %s", usage ? "; " : "", version ?: "", worker ?: "");
         if (json_text(context, "job"))

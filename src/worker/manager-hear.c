@@ -13,7 +13,7 @@
 
 #include <errno.h>
 
-#define RETRY_HELLO_USEC (5 * USEC_PER_SEC)
+#define RETRY_HELLO_USEC (2 * USEC_PER_SEC)
 
 /* What to hold. Each of these answers 0, JSON_BAD with what is wrong, or -errno. */
 

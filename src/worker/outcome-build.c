@@ -269,7 +269,10 @@ static void write_usage(Writer *w, const SandboxUsage *usage)
         write_open(w, "usage");
         write_number(w, "wall_milliseconds", usage->wall_usec / USEC_PER_MSEC);
         write_number(w, "cpu_milliseconds", usage->cpu_usec / USEC_PER_MSEC);
-        write_number(w, "memory_peak_bytes", usage->memory_peak_bytes);
+        if (usage->memory_peak_bytes > 0)
+                write_number(w, "memory_peak_bytes", usage->memory_peak_bytes);
+        else
+                write_member(w, "memory_peak_bytes", NULL);
         write_number(w, "written_bytes", usage->written_bytes);
         write_number(w, "written_inodes", usage->written_inodes);
         write_number(w, "stdout_bytes", usage->stdout_bytes);
