@@ -7,6 +7,7 @@
  * line. */
 
 #include "manager.h"
+#include "private-sandbox.h"
 
 #include "basic/string-util.h"
 #include "shared/daemon-util.h"
@@ -56,7 +57,7 @@ static int show_help(void)
                "      --registry FOLDER\n"
                "                       the registry that images come from\n"
                "      --sandbox SOCKET\n"
-               "                       the sandbox service to use\n"
+               "                       the sandbox service to use; by hand a private one is started\n"
                "      --help           show this\n"
                "      --version        show the version\n"
                "\n"
@@ -192,6 +193,12 @@ static int apply_arguments(WorkerSettings *settings, const Arguments *arguments,
         return r;
 }
 
+/* By hand, where no other is named. */
+static bool needs_sandbox(const Arguments *arguments)
+{
+        return arguments->address && !arguments->sandbox && arguments->options.mode != MANAGER_DRYRUN;
+}
+
 static int make_settings(const Arguments *arguments, WorkerSettings *settings, char **ret_error)
 {
         int r = settings_init(settings, arguments->name, ret_error);
@@ -203,6 +210,11 @@ static int make_settings(const Arguments *arguments, WorkerSettings *settings, c
         if (r == 0 && !settings->folder) {
                 *ret_error = strdup("without its unit it needs an address and a folder");
                 r = *ret_error ? SETTINGS_BAD : -ENOMEM;
+        }
+        if (r == 0 && needs_sandbox(arguments)) {
+                free(settings->sandbox);
+                settings->sandbox = private_sandbox_address(settings->folder);
+                r = settings->sandbox ? 0 : -ENOMEM;
         }
         return r;
 }
@@ -230,8 +242,9 @@ static int open_manager(sd_event *event, const WorkerSettings *settings, const M
         return r < 0 ? log_errno(r, "Cannot use %s", settings->folder) : 0;
 }
 
-static int run(const WorkerSettings *settings, const ManagerOptions *options)
+static int run(const WorkerSettings *settings, const ManagerOptions *options, bool with_sandbox)
 {
+        _cleanup_(private_sandbox_freep) PrivateSandbox *sandbox = NULL;
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
         _cleanup_(manager_freep) Manager *manager = NULL;
         int r;
@@ -242,6 +255,11 @@ static int run(const WorkerSettings *settings, const ManagerOptions *options)
         r = open_manager(event, settings, options, &manager);
         if (r < 0)
                 return r;
+        if (with_sandbox) {
+                r = private_sandbox_new(event, settings, &sandbox);
+                if (r < 0)
+                        return r;
+        }
         r = manager_start(manager);
         if (r < 0)
                 return log_errno(r, "Cannot use the router's address %s", settings->router);
@@ -275,5 +293,6 @@ int main(int argc, char **argv)
                 log_errno(r, "Cannot start");
                 return EXIT_FAILURE;
         }
-        return run(&settings, &arguments.options) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        r = run(&settings, &arguments.options, needs_sandbox(&arguments));
+        return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
