@@ -10,11 +10,13 @@
 
 #include <cmocka.h>
 
-#define HEX            "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-#define DIGEST         "\"sha256:" HEX "\""
-#define OCI            "application/vnd.oci.image."
-#define DOCKER         "application/vnd.docker."
-#define CONFIG         "\"config\":{\"mediaType\":\"" OCI "config.v1+json\",\"digest\":" DIGEST ",\"size\":7}"
+#define HEX    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define DIGEST "\"sha256:" HEX "\""
+#define OCI    "application/vnd.oci.image."
+#define DOCKER "application/vnd.docker."
+#define CONFIG                                                 \
+        "\"config\":{\"mediaType\":\"" OCI "config.v1+json\"," \
+        "\"digest\":" DIGEST ",\"size\":7}"
 #define LAYER(type)    "{\"mediaType\":\"" type "\",\"digest\":" DIGEST ",\"size\":9}"
 #define MANIFEST(rest) "{\"schemaVersion\":2," CONFIG ",\"layers\":[" rest "]}"
 

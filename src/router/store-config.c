@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The router's file, by tables. Settings are layered: what holds where nothing is set, what the channel
+ * says, what the track says; so a channel's `settings` are read before its tracks, wherever they stand. */
+
+#include "store-config.h"
+
+#include "basic/string-util.h"
+
+#include <errno.h>
+
+#define KIB UINT64_C(1024)
+#define MIB (KIB * 1024)
+#define GIB (MIB * 1024)
+
+#define WALL_MAX_DEFAULT (60 * USEC_PER_SEC)
+#define N_TRACKS_MAX     10000U
+#define N_UNKNOWN_MAX    20U
+
+/* What one channel's mapping is read with. */
+typedef struct ChannelWalk {
+        StoreConfig *config;
+        Channel channel;
+        StoreTrack base;
+} ChannelWalk;
+
+static void track_done(StoreTrack *track)
+{
+        free(track->settings.track);
+        free(track->settings.profile);
+        strv_free(track->settings.entrypoint);
+        version_list_done(&track->versions);
+        *track = (StoreTrack){};
+}
+
+StoreConfig *store_config_free(StoreConfig *config)
+{
+        if (!config)
+                return NULL;
+        for (size_t i = 0; i < config->n_tracks; i++) {
+                track_done(config->tracks[i]);
+                free(config->tracks[i]);
+        }
+        free(config->tracks);
+        hashmap_free(config->by_name);
+        strv_free(config->unknown);
+        free(config);
+        return NULL;
+}
+
+static char *track_key(Channel channel, const char *track)
+{
+        return string_format("%s/%s", channel_to_string(channel), track);
+}
+
+const StoreTrack *store_config_track(const StoreConfig *config, Channel channel, const char *track)
+{
+        _cleanup_free_ char *key = track_key(channel, track);
+
+        return key ? hashmap_get_str(config->by_name, key) : NULL;
+}
+
+bool store_track_name_is_valid(const char *track)
+{
+        return slug_is_valid(track) && !streq(track, "settings") && !streq(track, "shared_queue");
+}
+
+/* Names */
+
+static int read_profile(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
+{
+        const char *s = conf_scalar(node);
+        char *copy;
+
+        if (!s || !slug_is_valid(s))
+                return conf_bad(walk, node, "must be the name of a profile");
+        copy = strdup(s);
+        if (!copy)
+                return -ENOMEM;
+        free(*(char **) target);
+        *(char **) target = copy;
+        return 0;
+}
+
+static int read_roles(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
+{
+        _cleanup_(strv_freep) char **names = NULL;
+        Role roles = 0;
+        int r = conf_texts(walk, key, node, &names);
+
+        for (char **name = names; r == 0 && name && *name; name++) {
+                Role role = role_from_string(*name);
+
+                if (!role)
+                        r = conf_bad(walk, node, "must be a list of worker, submit, deploy, admin");
+                roles |= role;
+        }
+        if (r == 0)
+                *(Role *) target = roles;
+        return r;
+}
+
+static int note_ports(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
+{
+        ((ChannelWalk *) walk->userdata)->config->has_ports = true;
+        return 0;
+}
+
+/* Settings: a misspelt one is an error, since it would silently not hold. */
+
+#define SETTING(key_, type_, handler_, member_, min_, max_)                           \
+        {                                                                             \
+                .key = (key_), .type = (type_), .handler = (handler_),                \
+                .offset = offsetof(StoreTrack, member_), .min = (min_), .max = (max_) \
+        }
+#define LIMIT(key_, handler_, member_, min_, max_) \
+        SETTING(key_, YAML_SCALAR_NODE, handler_, settings.limits.member_, min_, max_)
+
+static int unknown_setting(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
+{
+        return conf_bad(walk, node, "there is no such setting");
+}
+
+static const ConfKey setting_keys[] = {
+        LIMIT("execution_timeout", conf_span, wall_usec, USEC_PER_MSEC, 86400 * USEC_PER_SEC),
+        SETTING("execution_timeout_max", YAML_SCALAR_NODE, conf_span, wall_max_usec, USEC_PER_MSEC,
+                86400 * USEC_PER_SEC),
+        LIMIT("memory", conf_size, memory_bytes, MIB, 1024 * GIB),
+        LIMIT("processes", conf_uint, processes, 1, 1000000),
+        LIMIT("cpu_percent", conf_uint, cpu_percent, 1, 100000),
+        LIMIT("output", conf_size, output_bytes, 1, GIB),
+        LIMIT("result", conf_size, result_bytes, 1, 4 * MIB),
+        LIMIT("written", conf_size, written_bytes, 4 * KIB, 1024 * GIB),
+        LIMIT("inodes", conf_uint, inodes, 16, 100000000),
+        LIMIT("open_files", conf_uint, open_files, 16, 1048576),
+        SETTING("profile", YAML_SCALAR_NODE, read_profile, settings.profile, 0, 0),
+        SETTING("entrypoint", YAML_SEQUENCE_NODE, conf_texts, settings.entrypoint, 0, 256),
+        { .key = NULL, .handler = unknown_setting },
+};
+
+/* Versions: a text, or {version, digest}. */
+
+static int version_node(ConfWalk *walk, yaml_node_t *node, VersionItem *ret)
+{
+        yaml_node_t *version = node, *digest = NULL;
+
+        if (node->type == YAML_MAPPING_NODE) {
+                version = conf_get(walk->document, node, "version");
+                digest = conf_get(walk->document, node, "digest");
+        }
+        ret->version = version ? (char *) conf_scalar(version) : NULL;
+        ret->digest = digest ? (char *) conf_scalar(digest) : NULL;
+        if (!ret->version || !version_is_valid(ret->version))
+                return conf_bad(walk, version ?: node, "must be a version, or {version: …, digest: …}");
+        if (digest && (!ret->digest || !digest_is_valid(ret->digest)))
+                return conf_bad(walk, digest, "must be sha256: and 64 hexadecimal digits");
+        return 0;
+}
+
+static int read_versions(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
+{
+        StoreTrack *track = target;
+
+        for (yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top;
+             item++) {
+                VersionItem version = { .track = track->settings.track };
+                yaml_node_t *value = yaml_document_get_node(walk->document, *item);
+                int r = version_node(walk, value, &version);
+
+                if (r == 0 && !version_list_find(&track->versions, version.track, version.version))
+                        r = version_list_add(&track->versions, &version);
+                if (r == -E2BIG)
+                        return conf_bad(walk, value, "has too many versions");
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Tracks */
+
+static int copy_base(const StoreTrack *base, Channel channel, const char *name, StoreTrack *ret)
+{
+        *ret = (StoreTrack){
+                .channel = channel,
+                .settings = { .limits = base->settings.limits,
+                              .track = strdup(name),
+                              .profile = strdup(base->settings.profile) },
+                .wall_max_usec = base->wall_max_usec,
+        };
+        if (!ret->settings.track || !ret->settings.profile)
+                return -ENOMEM;
+        for (char **s = base->settings.entrypoint; s && *s; s++)
+                if (strv_extend(&ret->settings.entrypoint, *s) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+/* Takes over the track on success. */
+static int config_add_track(StoreConfig *config, StoreTrack *track)
+{
+        _cleanup_free_ char *key = track_key(track->channel, track->settings.track);
+        StoreTrack **grown = reallocarray(config->tracks, config->n_tracks + 1, sizeof(StoreTrack *));
+        int r;
+
+        if (grown)
+                config->tracks = grown;
+        if (!key || !grown)
+                return -ENOMEM;
+        r = hashmap_put_str(config->by_name, key, track);
+        if (r == 0)
+                config->tracks[config->n_tracks++] = track;
+        return r;
+}
+
+static const ConfKey track_keys[] = {
+        { "queue", YAML_NO_NODE, note_ports },
+        { "worker_versions", YAML_SEQUENCE_NODE, read_versions },
+        { "settings", YAML_MAPPING_NODE, conf_mapping, .table = setting_keys,
+          .n_table = ARRAY_SIZE(setting_keys) },
+};
+
+static int read_track(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
+{
+        ChannelWalk *channel = walk->userdata;
+        StoreTrack *track;
+        int r;
+
+        if (!slug_is_valid(walk->key))
+                return conf_bad(walk, node, "is not the name of a track");
+        if (channel->config->n_tracks >= N_TRACKS_MAX)
+                return conf_bad(walk, node, "there are too many tracks");
+        track = calloc(1, sizeof(StoreTrack));
+        if (!track)
+                return -ENOMEM;
+        r = copy_base(&channel->base, channel->channel, walk->key, track);
+        if (r == 0)
+                r = conf_walk(walk, node, track_keys, ARRAY_SIZE(track_keys), track);
+        if (r == 0)
+                r = config_add_track(channel->config, track);
+        if (r == -EEXIST)
+                r = conf_bad(walk, node, "the track stands in two channels that are one");
+        if (r != 0) {
+                track_done(track);
+                free(track);
+                return r;
+        }
+        track->wall_max_usec = MAX(track->wall_max_usec, track->settings.limits.wall_usec);
+        return 0;
+}
+
+/* Channels */
+
+static const ConfKey channel_keys[] = {
+        { "shared_queue", YAML_NO_NODE, note_ports },
+        { "settings", YAML_MAPPING_NODE, NULL }, /* read before */
+        { .key = NULL, .type = YAML_MAPPING_NODE, .handler = read_track },
+};
+
+static int read_channel_settings(ConfWalk *walk, yaml_node_t *node, ChannelWalk *channel)
+{
+        yaml_node_t *settings = conf_get(walk->document, node, "settings");
+        ConfWalk below = *walk;
+
+        channel->base.settings.limits = limits_default;
+        channel->base.wall_max_usec = WALL_MAX_DEFAULT;
+        channel->base.settings.profile = strdup("default");
+        if (!channel->base.settings.profile)
+                return -ENOMEM;
+        if (!settings)
+                return 0;
+        below.parent = walk;
+        below.key = "settings";
+        if (settings->type != YAML_MAPPING_NODE)
+                return conf_bad(&below, settings, "must be a mapping of keys to values");
+        return conf_walk(&below, settings, setting_keys, ARRAY_SIZE(setting_keys), &channel->base);
+}
+
+static int read_channel(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
+{
+        ChannelWalk channel = { .config = target, .channel = channel_from_string(walk->key) };
+        ConfWalk below = *walk;
+        int r;
+
+        if (channel.channel == _CHANNEL_INVALID)
+                return conf_bad(walk, node,
+                                "is not a channel: test_runners, static_analyzers, representers, "
+                                "builders");
+        below.userdata = &channel;
+        r = read_channel_settings(&below, node, &channel);
+        if (r == 0)
+                r = conf_walk(&below, node, channel_keys, ARRAY_SIZE(channel_keys), target);
+        track_done(&channel.base);
+        return r;
+}
+
+/* The file */
+
+#define TIME(key_, member_)                                                                \
+        {                                                                                  \
+                (key_), YAML_SCALAR_NODE, conf_span, offsetof(StoreConfig, times.member_), \
+                        10 * USEC_PER_MSEC, 86400 * USEC_PER_SEC                           \
+        }
+
+static const ConfKey time_keys[] = {
+        TIME("queue", queue_usec),
+        TIME("setup", setup_usec),
+        TIME("margin", margin_usec),
+        TIME("heartbeat", heartbeat_usec),
+        TIME("dead", dead_usec),
+        TIME("registry", registry_usec),
+        { .key = NULL, .handler = unknown_setting },
+};
+
+static const ConfKey any_channel[] = { { .key = NULL, .type = YAML_MAPPING_NODE, .handler = read_channel } };
+
+static const ConfKey file_keys[] = {
+        { "loopback_roles", YAML_SEQUENCE_NODE, read_roles, offsetof(StoreConfig, loopback_roles) },
+        { "times", YAML_MAPPING_NODE, conf_mapping, .table = time_keys, .n_table = ARRAY_SIZE(time_keys) },
+        { "queue_length", YAML_SCALAR_NODE, conf_uint, offsetof(StoreConfig, queue_length), 0, 1000000 },
+        { "request_memory", YAML_SCALAR_NODE, conf_size, offsetof(StoreConfig, memory_bytes), MIB,
+          64 * GIB },
+        { "answer_memory", YAML_SCALAR_NODE, conf_size, offsetof(StoreConfig, kept_bytes), 0, 64 * GIB },
+        { "workers", YAML_MAPPING_NODE, conf_mapping, .table = any_channel,
+          .n_table = ARRAY_SIZE(any_channel) },
+};
+
+static void on_unknown(const ConfWalk *walk, const yaml_node_t *key)
+{
+        StoreConfig *config = walk->parent->key ? NULL : walk->userdata;
+        _cleanup_free_ char *path = conf_path(walk);
+
+        if (config && string_after(walk->key, "aws_"))
+                config->has_aws = true;
+        else if (config && path && strv_length(config->unknown) < N_UNKNOWN_MAX)
+                (void) strv_extend(&config->unknown, path);
+}
+
+static const StoreConfig defaults = {
+        .times = { .queue_usec = 10 * USEC_PER_SEC,
+                   .setup_usec = 10 * USEC_PER_SEC,
+                   .margin_usec = 2 * USEC_PER_SEC,
+                   .heartbeat_usec = USEC_PER_SEC,
+                   .dead_usec = 4 * USEC_PER_SEC,
+                   .registry_usec = 30 * USEC_PER_SEC },
+        .queue_length = 1000,
+        .memory_bytes = 64 * MIB,
+        .kept_bytes = 16 * MIB,
+};
+
+static int walk_file(StoreConfig *config, yaml_document_t *document, ConfError *ret_error)
+{
+        ConfWalk walk = {
+                .document = document, .error = ret_error, .userdata = config, .on_unknown = on_unknown
+        };
+        yaml_node_t *root = yaml_document_get_root_node(document);
+        int r = conf_walk(&walk, root, file_keys, ARRAY_SIZE(file_keys), config);
+
+        if (r == 0 && config->times.dead_usec < 2 * config->times.heartbeat_usec)
+                r = conf_bad(&walk, root, "times.dead must be at least two times times.heartbeat");
+        return r;
+}
+
+int store_config_parse(const char *text, size_t size, StoreConfig **ret, ConfError *ret_error)
+{
+        _cleanup_(store_config_freep) StoreConfig *config = malloc(sizeof(StoreConfig));
+        yaml_document_t document;
+        int r;
+
+        if (!config)
+                return -ENOMEM;
+        *config = defaults;
+        config->by_name = hashmap_new();
+        if (!config->by_name)
+                return -ENOMEM;
+        r = conf_parse(text, size, &document, ret_error);
+        if (r != 0)
+                return r;
+        r = walk_file(config, &document, ret_error);
+        yaml_document_delete(&document);
+        if (r == 0)
+                *ret = TAKE_PTR(config);
+        return r;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* /etc/pipeline/sandbox.conf: how much may run, and the ceilings of every limit. */
+
+#include "proto/job.h"
+
+typedef struct Config {
+        Limits ceilings;          /* no plan may ask for more */
+        uint64_t running_max;     /* jobs at once */
+        uint64_t parked_max;      /* sandboxes that wait for a job; 0: none */
+        uint64_t parked_bytes;    /* memory that those may use together */
+        usec_t parked_usec;       /* age at which one retires */
+        uint64_t connections_max; /* by one listening socket */
+        bool unenforced_limits;   /* run jobs although the kernel enforces no limits */
+} Config;
+
+/* All as it is without a file. */
+void config_init(Config *ret);
+
+/* Reads a file of KEY=VALUE lines over the defaults; a missing one is an empty one. CONFIG_BAD: `ret_error`
+ * is a new string with file, line, and what is wrong. */
+enum {
+        CONFIG_BAD = 1,
+};
+int config_read(const char *path, Config *ret, char **ret_error) _warn_unused_;
+/* Pure: the same from text (which is taken apart). `name` is what errors call it. */
+int config_parse(char *text, const char *name, Config *ret, char **ret_error) _warn_unused_;

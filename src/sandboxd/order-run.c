@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The order `run`: one job, from plan to verdict.
+ *
+ *   plan -> a sandbox (parked, or to be waited for) -> its limits, what pipeline-init must know -> input
+ * from the worker -> the guest -> output and results to the worker -> verdict
+ *
+ * The worker's frames are not read until the limits of the job hold. Neither end is read while the other
+ * does not keep up. What pipeline-init sends is bounded here once more: it shares a container with the
+ * guest. */
+
+#include "connection.h"
+#include "proto/plan.h"
+#include "proto/status.h"
+#include "shared/log.h"
+#include "shared/message-ids.h"
+#include "verdict.h"
+
+#include "basic/string-util.h"
+
+#include <errno.h>
+
+/* pipeline-init may send a whole read more than the limit. */
+#define OUTPUT_SLACK FRAME_PAYLOAD_MAX
+
+typedef struct Run {
+        Connection *connection;
+        Plan plan;
+        const SeccompPrograms *programs; /* borrowed */
+        Sandbox *sandbox;
+        usec_t started_usec; /* 0: the guest was not told to start */
+        bool is_limited;     /* the limits of the job hold: input may pass */
+        bool is_running;     /* pipeline-init said so */
+        uint64_t stdout_size, stderr_size;
+        uint64_t result_left; /* bytes of the result announced last */
+        size_t n_results;
+} Run;
+
+static void run_done(Connection *connection)
+{
+        Run *run = connection->state;
+
+        if (!run)
+                return;
+        connection->state = NULL;
+        if (run->sandbox)
+                pool_release(&connection->manager->pool, run->sandbox);
+        plan_done(&run->plan);
+        free(run);
+}
+
+/* The end */
+
+static void log_end(const Run *run, const Verdict *verdict)
+{
+        log_struct(LOG_INFO,
+                   LOG_FIELDS({ "PIPELINE_JOB", run->plan.job }, { "PIPELINE_SCOPE", verdict->scope },
+                              { "PIPELINE_CAUSE", cause_name(verdict->cause) },
+                              { "MESSAGE_ID", MSG_SANDBOX_ENDED }),
+                   "Job %s ended: %s", run->plan.job, cause_name(verdict->cause));
+}
+
+/* Reads the accounting and answers; that ends the sandbox too. */
+static void conclude(Run *run, Verdict *verdict)
+{
+        SandboxUsage usage;
+
+        sandbox_read_usage(run->sandbox, &usage);
+        verdict->limits = run->plan.limits;
+        verdict->cpu_usec = usage.cpu_usec;
+        verdict->memory_peak = usage.memory_peak;
+        verdict->limits_enforced = run->connection->manager->context.limits_enforced;
+        verdict->scope = sandbox_scope_name(run->sandbox);
+        log_end(run, verdict);
+        connection_answer(run->connection, verdict_to_json(verdict));
+}
+
+/* Something other than the guest went wrong. */
+static void give_up(Run *run, int code, const char *text)
+{
+        log_struct(LOG_WARNING,
+                   LOG_FIELDS({ "PIPELINE_JOB", run->plan.job },
+                              { "PIPELINE_SCOPE", sandbox_scope_name(run->sandbox) },
+                              { "MESSAGE_ID", MSG_SANDBOX_ENDED }),
+                   "Job %s failed: %s", run->plan.job, text);
+        connection_refuse(run->connection, code, "%s", text);
+}
+
+static void on_fault(Sandbox *sandbox, SandboxFault fault, const char *text, void *owner)
+{
+        Run *run = owner;
+        Verdict verdict = {
+                .stdout_size = run->stdout_size,
+                .stderr_size = run->stderr_size,
+                .wall_usec = now_usec(CLOCK_MONOTONIC) - run->started_usec,
+        };
+
+        if (run->started_usec == 0) {
+                give_up(run, STATUS_SETUP_FAILED, text);
+                return;
+        }
+        if (fault == SANDBOX_FAULT_SETUP) {
+                give_up(run, STATUS_INTERNAL_ERROR, text);
+                return;
+        }
+        verdict_from_fault(fault, &verdict);
+        conclude(run, &verdict);
+}
+
+/* From pipeline-init */
+
+/* Returns whether the frame is within what was agreed; then it may go on to the worker. */
+static bool take_output(Run *run, const Frame *frame)
+{
+        uint64_t *size = frame->type == FRAME_STDOUT ? &run->stdout_size : &run->stderr_size;
+
+        *size += frame->size;
+        return run->is_running && *size <= run->plan.limits.output_bytes + OUTPUT_SLACK;
+}
+
+static bool take_result(Run *run, const Frame *frame)
+{
+        FrameResult result;
+
+        if (!run->is_running || run->result_left > 0 || frame_parse_result(frame, &result) != 0 ||
+            ++run->n_results > strv_length(run->plan.results))
+                return false;
+        run->result_left = result.state == RESULT_OK ? result.size : 0;
+        return run->result_left <= run->plan.limits.result_bytes;
+}
+
+static bool take_data(Run *run, const Frame *frame)
+{
+        if (frame->size == 0 || frame->size > run->result_left)
+                return false;
+        run->result_left -= frame->size;
+        return true;
+}
+
+static bool forward(Run *run, const Frame *frame)
+{
+        FrameStream *stream = &run->connection->stream;
+
+        if (frame_stream_send(stream, frame->type, frame->flags, frame->payload, frame->size) < 0)
+                return false;
+        if (frame_stream_is_full(stream))
+                frame_stream_pause(&run->sandbox->stream, true);
+        return true;
+}
+
+static bool take_started(Run *run, const Frame *frame)
+{
+        _cleanup_json_ json_object *body = json_object_new_object();
+        const char *text;
+
+        if (run->is_running || run->started_usec == 0 || !body ||
+            json_add_text(body, "scope", sandbox_scope_name(run->sandbox)) < 0)
+                return false;
+        text = json_object_text(body);
+        run->is_running = true;
+        log_struct(LOG_INFO,
+                   LOG_FIELDS({ "PIPELINE_JOB", run->plan.job },
+                              { "PIPELINE_SCOPE", sandbox_scope_name(run->sandbox) },
+                              { "MESSAGE_ID", MSG_SANDBOX_STARTED }),
+                   "Job %s runs in %s", run->plan.job, sandbox_scope_name(run->sandbox));
+        return text &&
+               frame_stream_send(&run->connection->stream, FRAME_STARTED, 0, text, strlen(text)) >= 0;
+}
+
+static bool take_exit(Run *run, const Frame *frame)
+{
+        Verdict verdict = {};
+        SandboxFault fault;
+        InitExit exit;
+        bool has_fault;
+
+        if (!run->is_running || run->result_left > 0 || frame_parse_exit(frame, &exit) != 0)
+                return false;
+        has_fault = sandbox_check_fault(run->sandbox, &fault);
+        verdict_from_exit(&exit, has_fault ? &fault : NULL, &verdict);
+        conclude(run, &verdict);
+        return true;
+}
+
+static bool take_failed(Run *run, const Frame *frame)
+{
+        _cleanup_free_ char *text = string_escape((const char *) frame->payload, frame->size, 512);
+
+        give_up(run, STATUS_SETUP_FAILED, text ?: "the set-up failed");
+        return true;
+}
+
+static void on_init_frame(Sandbox *sandbox, const Frame *frame, void *owner)
+{
+        static const struct {
+                bool (*take)(Run *run, const Frame *frame);
+                bool goes_on; /* to the worker */
+        } types[] = {
+                [FRAME_STARTED] = { take_started, false }, [FRAME_STDOUT] = { take_output, true },
+                [FRAME_STDERR] = { take_output, true },    [FRAME_RESULT] = { take_result, true },
+                [FRAME_DATA] = { take_data, true },        [FRAME_EXIT] = { take_exit, false },
+                [FRAME_FAILED] = { take_failed, false },
+        };
+        Run *run = owner;
+
+        if (frame->type >= ARRAY_SIZE(types) || !types[frame->type].take ||
+            !types[frame->type].take(run, frame) || (types[frame->type].goes_on && !forward(run, frame)))
+                give_up(run, STATUS_INTERNAL_ERROR, "pipeline-init said what was not agreed");
+}
+
+/* To pipeline-init */
+
+static int add_setup(const Run *run, Buffer *out)
+{
+        const Limits *limits = &run->plan.limits;
+        const InitSetup setup = {
+                .wall_usec = limits->wall_usec,
+                .output_size = limits->output_bytes,
+                .result_size = limits->result_bytes,
+                .written_size = limits->written_bytes,
+                .inodes = limits->inodes,
+                .open_files = limits->open_files,
+                .guest_id = IDENTITY_GUEST_ID,
+        };
+        int r;
+
+        r = frame_append_setup(out, &setup, FRAME_STREAM_OUT_MAX);
+        if (r < 0)
+                return r;
+        r = frame_append_strings(out, FRAME_ARGUMENTS, run->plan.arguments, FRAME_STREAM_OUT_MAX);
+        if (r < 0)
+                return r;
+        return frame_append_strings(out, FRAME_ENVIRONMENT, run->plan.environment, FRAME_STREAM_OUT_MAX);
+}
+
+static int add_texts(const Run *run, Buffer *out)
+{
+        int r;
+
+        r = frame_append(out, FRAME_FOLDER, 0, run->plan.folder, strlen(run->plan.folder),
+                         FRAME_STREAM_OUT_MAX);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < run->programs->n_programs; i++) {
+                const Buffer *program = &run->programs->programs[i];
+
+                r = frame_append(out, FRAME_FILTER, 0, program->data, program->size, FRAME_STREAM_OUT_MAX);
+                if (r < 0)
+                        return r;
+        }
+        for (char **name = run->plan.results; name && *name; name++) {
+                r = frame_append(out, FRAME_WANTED, 0, *name, strlen(*name), FRAME_STREAM_OUT_MAX);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void on_ready(Sandbox *sandbox, void *owner)
+{
+        Run *run = owner;
+        Buffer *out = frame_stream_out(&sandbox->stream);
+        int r;
+
+        r = sandbox_take(sandbox, &run->plan.limits);
+        if (r >= 0)
+                r = add_setup(run, out);
+        if (r >= 0)
+                r = add_texts(run, out);
+        if (r < 0)
+                connection_fail(run->connection, r, "set the sandbox up");
+        else
+                frame_stream_flush(&sandbox->stream);
+}
+
+static void on_limited(Sandbox *sandbox, void *owner)
+{
+        Run *run = owner;
+
+        run->is_limited = true;
+        frame_stream_pause(&run->connection->stream, false);
+}
+
+static void on_worker_frame(Connection *connection, const Frame *frame, int *fd)
+{
+        Run *run = connection->state;
+        bool is_input =
+                frame->type == FRAME_FILE || frame->type == FRAME_DATA || frame->type == FRAME_INPUT_END;
+        int r;
+
+        if (!is_input || run->started_usec > 0) {
+                connection_refuse(connection, STATUS_BAD_INPUT, "a frame that may not come now");
+                return;
+        }
+        r = frame_stream_send(&run->sandbox->stream, frame->type, frame->flags, frame->payload, frame->size);
+        if (r >= 0 && frame->type == FRAME_INPUT_END) {
+                run->started_usec = now_usec(CLOCK_MONOTONIC);
+                r = sandbox_start_guest(run->sandbox, &run->plan.limits);
+        }
+        if (r < 0)
+                connection_fail(connection, r, "pass the input on");
+        else if (frame_stream_is_full(&run->sandbox->stream))
+                frame_stream_pause(&connection->stream, true);
+}
+
+static void on_worker_drained(Connection *connection)
+{
+        Run *run = connection->state;
+
+        frame_stream_pause(&run->sandbox->stream, false);
+}
+
+static void on_init_drained(Sandbox *sandbox, void *owner)
+{
+        Run *run = owner;
+
+        if (run->is_limited)
+                frame_stream_pause(&run->connection->stream, false);
+}
+
+static const SandboxHandlers sandbox_handlers = { on_ready, on_limited, on_init_frame, on_init_drained,
+                                                  on_fault };
+
+/* The beginning */
+
+static int read_plan(Connection *connection, json_object *order, Run *run, char **ret_error)
+{
+        json_object *plan = NULL;
+        int r;
+
+        if (!json_object_object_get_ex(order, "plan", &plan) ||
+            !json_object_is_type(plan, json_type_object)) {
+                *ret_error = strdup("there is no plan");
+                return *ret_error ? JSON_BAD : -ENOMEM;
+        }
+        r = plan_from_json(plan, &run->plan, ret_error);
+        if (r != 0)
+                return r;
+        r = limits_check_ceilings(&run->plan.limits, &connection->manager->config.ceilings, ret_error);
+        if (r != 0)
+                return r;
+        return manager_profile(connection->manager, run->plan.profile, &run->programs, ret_error);
+}
+
+static void acquire(Run *run)
+{
+        Connection *connection = run->connection;
+        Manager *manager = connection->manager;
+        int r;
+
+        if (manager->unfit) {
+                connection_refuse(connection, STATUS_NO_WORKER, "no jobs are taken: %s", manager->unfit);
+                return;
+        }
+        r = pool_acquire(&manager->pool, run->plan.image, &sandbox_handlers, run, &run->sandbox);
+        if (r < 0)
+                connection_fail(connection, r, "make a sandbox");
+        else if (r == POOL_FULL)
+                connection_refuse(connection, r, "as many jobs as may be run already");
+        else if (r > 0)
+                connection_refuse(connection, r, "the image %s is not here", run->plan.image);
+        else {
+                frame_stream_pause(&connection->stream, true);
+                if (run->sandbox->state == SANDBOX_PARKED)
+                        on_ready(run->sandbox, run);
+        }
+}
+
+static void run_start(Connection *connection, json_object *order)
+{
+        _cleanup_free_ char *error = NULL;
+        Run *run = calloc(1, sizeof(*run));
+        int r;
+
+        if (!run) {
+                connection_fail(connection, -ENOMEM, "read the plan");
+                return;
+        }
+        run->connection = connection;
+        connection->state = run;
+        r = read_plan(connection, order, run, &error);
+        if (r < 0)
+                connection_fail(connection, r, "read the plan");
+        else if (r > 0)
+                connection_refuse(connection, STATUS_BAD_INPUT, "the plan: %s", error);
+        else
+                acquire(run);
+}
+
+const OrderType order_run = { "run", run_start, on_worker_frame, on_worker_drained, run_done };

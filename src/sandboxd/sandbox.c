@@ -1,0 +1,586 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* How a sandbox comes to be: a child is forked that waits on a pipe; a scope is put around it; when the
+ * scope's limits were read back from the kernel the child is released and becomes the OCI runtime, which
+ * makes the container and starts pipeline-init as its PID 1; pipeline-init says READY over the one socket it
+ * has.
+ *
+ * How it ends: its control group is killed, whatever state it was in. It is DEAD when the child was reaped
+ * and the group is empty; only then its guest's id may be given to another. */
+
+#include "sandbox.h"
+
+#include "basic/fd-util.h"
+#include "basic/string-util.h"
+#include "basic/tree.h"
+#include "shared/log.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define RUNTIME_PROGRAM "/usr/bin/crun"
+#define RUNTIME_PATH    "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+#define RELEASE_FD      4 /* above the standard ones and pipeline-init's socket */
+
+#define NAME_BYTES      8U
+#define ERRORS_SIZE_MAX 1024U
+
+/* For the runtime and pipeline-init, beside what the guest may use. */
+#define OWN_MEMORY_BYTES (UINT64_C(32) << 20)
+#define OWN_PROCESSES    4U
+#define PARKED_PROCESSES 16U
+#define PARKED_CPU       100U
+
+#define START_USEC (10 * USEC_PER_SEC)
+#define INPUT_USEC (60 * USEC_PER_SEC) /* from the taking to the guest's start */
+#define MARGIN_USEC                                                                                       \
+        (3 * USEC_PER_SEC)             /* pipeline-init has the job's deadline; this is for when it fails \
+                                        */
+#define LAST_USEC  (60 * USEC_PER_SEC) /* the same of the scope, for when this daemon fails */
+#define RETRY_USEC (1 * USEC_PER_SEC)
+
+#define AFTER(state) (1U << (state))
+
+/* Which states each may follow. */
+static const struct {
+        unsigned after;
+        const char *name;
+} states[_SANDBOX_STATE_MAX] = {
+        [SANDBOX_NEW] = { 0, "new" },
+        [SANDBOX_SCOPING] = { AFTER(SANDBOX_NEW), "scoping" },
+        [SANDBOX_STARTING] = { AFTER(SANDBOX_SCOPING), "starting" },
+        [SANDBOX_PARKED] = { AFTER(SANDBOX_STARTING), "parked" },
+        [SANDBOX_TAKEN] = { AFTER(SANDBOX_PARKED), "taken" },
+        [SANDBOX_RUNNING] = { AFTER(SANDBOX_TAKEN), "running" },
+        [SANDBOX_ENDING] = { AFTER(SANDBOX_NEW) | AFTER(SANDBOX_SCOPING) | AFTER(SANDBOX_STARTING) |
+                                     AFTER(SANDBOX_PARKED) | AFTER(SANDBOX_TAKEN) | AFTER(SANDBOX_RUNNING),
+                             "ending" },
+        [SANDBOX_DEAD] = { AFTER(SANDBOX_ENDING), "dead" },
+};
+
+static usec_t state_time(const Sandbox *sandbox, usec_t wall_usec)
+{
+        switch (sandbox->state) {
+        case SANDBOX_PARKED:
+                return sandbox->context->config->parked_usec;
+        case SANDBOX_TAKEN:
+                return INPUT_USEC;
+        case SANDBOX_RUNNING:
+                return wall_usec + MARGIN_USEC;
+        case SANDBOX_ENDING:
+                return RETRY_USEC;
+        default:
+                return START_USEC;
+        }
+}
+
+/* The only place where a sandbox changes its state. Each has a deadline. */
+static int set_state(Sandbox *sandbox, SandboxState state, usec_t wall_usec)
+{
+        int r;
+
+        assert(states[state].after & AFTER(sandbox->state));
+        log_debug("Sandbox %s: %s, was %s", sandbox->name, states[state].name, states[sandbox->state].name);
+        sandbox->state = state;
+        if (state == SANDBOX_DEAD)
+                return sd_event_source_set_enabled(sandbox->timer, SD_EVENT_OFF);
+        r = sd_event_source_set_time_relative(sandbox->timer, state_time(sandbox, wall_usec));
+        return r < 0 ? r : sd_event_source_set_enabled(sandbox->timer, SD_EVENT_ONESHOT);
+}
+
+static void fault(Sandbox *sandbox, SandboxFault what, const char *text)
+{
+        if (sandbox->state < SANDBOX_ENDING)
+                sandbox->handlers->fault(sandbox, what, text, sandbox->owner);
+}
+
+static void fault_errno(Sandbox *sandbox, int error, const char *what)
+{
+        _cleanup_free_ char *text = string_format("%s: %s", what, strerror(-error));
+
+        fault(sandbox, SANDBOX_FAULT_SETUP, text ?: what);
+}
+
+/* Guests' ids */
+
+static int take_guest(Sandbox *sandbox)
+{
+        SandboxContext *context = sandbox->context;
+        uint32_t n =
+                MIN(identity_n_guests(context->identity), (uint32_t) ARRAY_SIZE(context->guests_used) * 64);
+
+        for (uint32_t i = 0; i < n; i++) {
+                if (context->guests_used[i / 64] & (UINT64_C(1) << (i % 64)))
+                        continue;
+                context->guests_used[i / 64] |= UINT64_C(1) << (i % 64);
+                sandbox->guest = i;
+                sandbox->has_guest = true;
+                return 0;
+        }
+        return SANDBOX_NO_ID;
+}
+
+static void give_guest_back(Sandbox *sandbox)
+{
+        if (sandbox->has_guest)
+                sandbox->context->guests_used[sandbox->guest / 64] &=
+                        ~(UINT64_C(1) << (sandbox->guest % 64));
+        sandbox->has_guest = false;
+}
+
+/* The end */
+
+static void check_dead(Sandbox *sandbox)
+{
+        if (sandbox->state != SANDBOX_ENDING || sandbox->pid > 0 ||
+            (cgroup_is_open(&sandbox->cgroup) && cgroup_is_populated(&sandbox->cgroup)))
+                return;
+        give_guest_back(sandbox);
+        sandbox->events_watch = sd_event_source_disable_unref(sandbox->events_watch);
+        if (set_state(sandbox, SANDBOX_DEAD, 0) < 0)
+                log_warning("Sandbox %s: its timer cannot be stopped", sandbox->name);
+        sandbox->context->dead(sandbox, sandbox->context->userdata);
+}
+
+static void kill_all(Sandbox *sandbox)
+{
+        int r = cgroup_is_open(&sandbox->cgroup) ? cgroup_kill(&sandbox->cgroup) : 0;
+
+        if (r < 0 && r != -ENODEV && r != -ENOENT)
+                log_warning("Cannot kill the control group of sandbox %s: %s", sandbox->name, strerror(-r));
+        if (sandbox->pid > 0)
+                (void) kill(sandbox->pid, SIGKILL);
+}
+
+void sandbox_end(Sandbox *sandbox)
+{
+        if (sandbox->state >= SANDBOX_ENDING)
+                return;
+        if (set_state(sandbox, SANDBOX_ENDING, 0) < 0)
+                log_warning("Sandbox %s: its timer cannot be set", sandbox->name);
+        sandbox->memory_watch = sd_event_source_disable_unref(sandbox->memory_watch);
+        sandbox->pids_watch = sd_event_source_disable_unref(sandbox->pids_watch);
+        frame_stream_done(&sandbox->stream);
+        sandbox->scope = scope_free(sandbox->scope);
+        kill_all(sandbox);
+        check_dead(sandbox);
+}
+
+/* What the kernel tells */
+
+bool sandbox_check_fault(const Sandbox *sandbox, SandboxFault *ret)
+{
+        if (!cgroup_is_open(&sandbox->cgroup))
+                return false;
+        if (cgroup_oom_kills(&sandbox->cgroup) > 0)
+                *ret = SANDBOX_FAULT_MEMORY;
+        else if (cgroup_refused_processes(&sandbox->cgroup) > 0)
+                *ret = SANDBOX_FAULT_PROCESSES;
+        else
+                return false;
+        return true;
+}
+
+static int on_limit_event(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+        Sandbox *sandbox = userdata;
+        SandboxFault what;
+
+        if (sandbox_check_fault(sandbox, &what))
+                fault(sandbox, what, "a limit of the control group");
+        return 0;
+}
+
+static int on_cgroup_event(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+        check_dead(userdata);
+        return 0;
+}
+
+/* Control group files signal a change with EPOLLPRI, until they are read; each must have been read once
+ * before. */
+static int watch_file(Sandbox *sandbox, int fd, sd_event_io_handler_t handler, sd_event_source **ret)
+{
+        char text[256];
+
+        if (fd < 0)
+                return 0;
+        if (pread(fd, text, sizeof(text), 0) < 0)
+                return -errno;
+        return sd_event_add_io(sandbox->context->event, ret, fd, EPOLLPRI, handler, sandbox);
+}
+
+static int watch_cgroup(Sandbox *sandbox)
+{
+        int r;
+
+        r = watch_file(sandbox, sandbox->cgroup.memory_events_fd, on_limit_event, &sandbox->memory_watch);
+        if (r < 0)
+                return r;
+        r = watch_file(sandbox, sandbox->cgroup.pids_events_fd, on_limit_event, &sandbox->pids_watch);
+        if (r < 0)
+                return r;
+        return watch_file(sandbox, sandbox->cgroup.events_fd, on_cgroup_event, &sandbox->events_watch);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Sandbox *sandbox = userdata;
+
+        if (sandbox->state != SANDBOX_ENDING) {
+                fault(sandbox, SANDBOX_FAULT_TIME, states[sandbox->state].name);
+                return 0;
+        }
+        log_warning("Sandbox %s is not gone yet: killing it again", sandbox->name);
+        kill_all(sandbox);
+        (void) sd_event_source_set_time_relative(source, RETRY_USEC);
+        (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        check_dead(sandbox);
+        return 0;
+}
+
+/* What the runtime had to say before it ended, safe to show. */
+static char *read_errors(Sandbox *sandbox)
+{
+        char text[ERRORS_SIZE_MAX];
+        ssize_t n = read(sandbox->errors_fd, text, sizeof(text));
+
+        while (n > 0 && text[n - 1] == '\n')
+                n--;
+        return n > 0 ? string_escape(text, (size_t) n, sizeof(text)) : strdup("the OCI runtime ended");
+}
+
+static int on_child(sd_event_source *source, const siginfo_t *info, void *userdata)
+{
+        Sandbox *sandbox = userdata;
+
+        sandbox->pid = 0;
+        if (sandbox->state < SANDBOX_ENDING) {
+                _cleanup_free_ char *text = read_errors(sandbox);
+                SandboxFault what = SANDBOX_FAULT_SETUP;
+
+                (void) sandbox_check_fault(sandbox, &what);
+                fault(sandbox, what, text ?: "the OCI runtime ended");
+        }
+        check_dead(sandbox);
+        return 0;
+}
+
+/* pipeline-init */
+
+static void on_frame(FrameStream *stream, const Frame *frame, int *fd, void *userdata)
+{
+        Sandbox *sandbox = userdata;
+
+        if (sandbox->state == SANDBOX_STARTING && frame->type == FRAME_READY) {
+                int r = set_state(sandbox, SANDBOX_PARKED, 0);
+
+                if (r < 0)
+                        fault_errno(sandbox, r, "set a timer");
+                else
+                        sandbox->handlers->ready(sandbox, sandbox->owner);
+        } else if (sandbox->state == SANDBOX_TAKEN || sandbox->state == SANDBOX_RUNNING)
+                sandbox->handlers->frame(sandbox, frame, sandbox->owner);
+        else
+                fault(sandbox, SANDBOX_FAULT_SETUP, "pipeline-init spoke before it was asked");
+}
+
+static void on_drained(FrameStream *stream, void *userdata)
+{
+        Sandbox *sandbox = userdata;
+
+        sandbox->handlers->drained(sandbox, sandbox->owner);
+}
+
+/* The socket closes when pipeline-init ended: mostly killed with the guest, by a limit that is known by now.
+ */
+static void on_stream_ended(FrameStream *stream, FrameStreamEnd end, void *userdata)
+{
+        Sandbox *sandbox = userdata;
+        SandboxFault what = SANDBOX_FAULT_SETUP;
+
+        /* Before it runs, the reason is what the runtime says when it ends. */
+        if (sandbox->state == SANDBOX_STARTING && end == FRAME_STREAM_CLOSED)
+                return;
+        (void) sandbox_check_fault(sandbox, &what);
+        fault(sandbox, what,
+              end == FRAME_STREAM_CLOSED ? "pipeline-init ended" : "pipeline-init sent no frame");
+}
+
+static const FrameStreamHandlers stream_handlers = { on_frame, on_drained, on_stream_ended };
+
+/* The scope */
+
+static int check_limits(Sandbox *sandbox)
+{
+        int r;
+
+        if (!sandbox->context->limits_enforced)
+                return 0;
+        r = cgroup_check_limits(&sandbox->cgroup, &sandbox->limits);
+        if (r > 0)
+                fault(sandbox, SANDBOX_FAULT_SETUP, "the kernel does not hold the limits of the scope");
+        return r;
+}
+
+/* The scope is there: look at it, and let the child become the runtime. */
+static int release(Sandbox *sandbox)
+{
+        int r;
+
+        r = cgroup_open(sandbox->pid, scope_name(sandbox->scope), &sandbox->cgroup);
+        if (r < 0)
+                return r;
+        r = watch_cgroup(sandbox);
+        if (r < 0)
+                return r;
+        r = check_limits(sandbox);
+        if (r != 0)
+                return r;
+        if (write(sandbox->release_fd, "", 1) != 1)
+                return -errno;
+        sandbox->release_fd = safe_close(sandbox->release_fd);
+        return set_state(sandbox, SANDBOX_STARTING, 0);
+}
+
+static void on_scope(Scope *scope, int error, void *userdata)
+{
+        Sandbox *sandbox = userdata;
+        int r;
+
+        if (error < 0)
+                fault_errno(sandbox, error, "the user manager refused the scope or its limits");
+        else if (sandbox->state == SANDBOX_SCOPING) {
+                r = release(sandbox);
+                if (r < 0)
+                        fault_errno(sandbox, r, "look at the scope");
+        } else if (sandbox->state == SANDBOX_TAKEN && check_limits(sandbox) == 0)
+                sandbox->handlers->limited(sandbox, sandbox->owner);
+}
+
+/* The child */
+
+/* Only what the runtime needs stays open, so that no waiting child keeps another's socket or pipe from
+ * closing. */
+static int keep_descriptors(int release_fd, int errors_fd, int init_fd)
+{
+        const int sources[] = { open("/dev/null", O_RDWR | O_CLOEXEC), errors_fd, errors_fd, init_fd,
+                                release_fd };
+        int moved[ARRAY_SIZE(sources)];
+
+        /* Above all places first, so that none of the moves below closes another. */
+        for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+                moved[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, (int) ARRAY_SIZE(sources));
+                if (moved[i] < 0)
+                        return -errno;
+        }
+        for (size_t i = 0; i < ARRAY_SIZE(moved); i++)
+                if (dup2(moved[i], (int) i) < 0)
+                        return -errno;
+        return close_range(ARRAY_SIZE(sources), ~0U, 0) < 0 ? -errno : 0;
+}
+
+/* In the child, after the fork: wait to be in the scope, then be the runtime. Never returns. */
+static void run_runtime(const Sandbox *sandbox, int release_fd, int errors_fd, int init_fd)
+{
+        char root[PATH_MAX + 16], released;
+        char *const argv[] = { (char *) "crun",
+                               root,
+                               (char *) "--cgroup-manager=disabled",
+                               (char *) "run",
+                               (char *) "--preserve-fds=1",
+                               (char *) "--bundle",
+                               sandbox->folder,
+                               sandbox->name,
+                               NULL };
+        char *const environment[] = { (char *) RUNTIME_PATH, NULL };
+        sigset_t none;
+
+        (void) snprintf(root, sizeof(root), "--root=%s/crun", sandbox->folder);
+        (void) sigemptyset(&none);
+        if (keep_descriptors(release_fd, errors_fd, init_fd) < 0 || read(RELEASE_FD, &released, 1) != 1 ||
+            close(RELEASE_FD) < 0 || signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
+            sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+                _exit(EXIT_FAILURE);
+        (void) execve(RUNTIME_PROGRAM, argv, environment);
+        (void) dprintf(STDERR_FILENO, "cannot execute %s: %s", RUNTIME_PROGRAM, strerror(errno));
+        _exit(EXIT_FAILURE);
+}
+
+static int fork_child(Sandbox *sandbox)
+{
+        int release_fds[2] = { -EBADF, -EBADF }, error_fds[2] = { -EBADF, -EBADF };
+        int sockets[2] = { -EBADF, -EBADF };
+        int r = 0;
+
+        if (pipe2(release_fds, O_CLOEXEC) < 0 || pipe2(error_fds, O_CLOEXEC | O_NONBLOCK) < 0 ||
+            socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
+                r = -errno;
+        sandbox->release_fd = release_fds[1];
+        sandbox->errors_fd = error_fds[0];
+        if (r >= 0) {
+                sandbox->pid = fork();
+                if (sandbox->pid == 0) {
+                        safe_close(release_fds[1]);
+                        run_runtime(sandbox, release_fds[0], error_fds[1], sockets[1]);
+                }
+                if (sandbox->pid < 0)
+                        r = -errno;
+        }
+        safe_close(release_fds[0]);
+        safe_close(error_fds[1]);
+        safe_close(sockets[1]);
+        if (r < 0) {
+                safe_close(sockets[0]);
+                return r;
+        }
+        r = sd_event_add_child(sandbox->context->event, &sandbox->child, sandbox->pid, WEXITED, on_child,
+                               sandbox);
+        if (r < 0) {
+                safe_close(sockets[0]);
+                return r;
+        }
+        return frame_stream_init(&sandbox->stream, sandbox->context->event, sockets[0], &stream_handlers,
+                                 sandbox);
+}
+
+/* Making, taking */
+
+static int make_names(Sandbox *sandbox, const char *image)
+{
+        sandbox->name = random_hex(NAME_BYTES);
+        sandbox->image = strdup(image);
+        if (!sandbox->name || !sandbox->image)
+                return -ENOMEM;
+        sandbox->folder = string_format("%s/%s", sandbox->context->runtime_folder, sandbox->name);
+        return sandbox->folder ? 0 : -ENOMEM;
+}
+
+static int write_bundle(Sandbox *sandbox, const char *rootfs)
+{
+        const Bundle bundle = {
+                .rootfs = rootfs,
+                .init_program = sandbox->context->init_program,
+                .identity = sandbox->context->identity,
+                .guest = sandbox->guest,
+        };
+
+        return bundle_write(&bundle, sandbox->folder);
+}
+
+static int start(Sandbox *sandbox, const char *rootfs)
+{
+        const SandboxContext *context = sandbox->context;
+        int r;
+
+        sandbox->limits = (CgroupLimits){ OWN_MEMORY_BYTES, PARKED_PROCESSES, PARKED_CPU };
+        r = sd_event_add_time_relative(context->event, &sandbox->timer, CLOCK_MONOTONIC, START_USEC, 0,
+                                       on_timer, sandbox);
+        if (r < 0)
+                return r;
+        r = write_bundle(sandbox, rootfs);
+        if (r < 0)
+                return r;
+        r = fork_child(sandbox);
+        if (r < 0)
+                return r;
+        r = scope_new(context->scopes, sandbox->name, sandbox->pid, &sandbox->limits,
+                      context->config->parked_usec + context->config->ceilings.wall_usec + LAST_USEC,
+                      on_scope, sandbox, &sandbox->scope);
+        if (r < 0)
+                return r;
+        return set_state(sandbox, SANDBOX_SCOPING, 0);
+}
+
+int sandbox_new(SandboxContext *context, const char *image, const char *rootfs, Sandbox **ret)
+{
+        Sandbox *sandbox = calloc(1, sizeof(*sandbox));
+        int r;
+
+        if (!sandbox)
+                return -ENOMEM;
+        sandbox->context = context;
+        sandbox->release_fd = sandbox->errors_fd = -EBADF;
+        sandbox->cgroup = CGROUP_INIT;
+        r = make_names(sandbox, image);
+        if (r >= 0)
+                r = take_guest(sandbox);
+        if (r == 0)
+                r = start(sandbox, rootfs);
+        if (r != 0) {
+                sandbox_free(sandbox);
+                return r;
+        }
+        *ret = sandbox;
+        return 0;
+}
+
+/* Waits for the child: one that never got further is gone at once, one that did is killed with its group. */
+Sandbox *sandbox_free(Sandbox *sandbox)
+{
+        frame_stream_done(&sandbox->stream);
+        sd_event_source_disable_unref(sandbox->child);
+        kill_all(sandbox);
+        if (sandbox->pid > 0)
+                (void) waitpid(sandbox->pid, NULL, 0);
+        if (sandbox->folder && tree_remove(AT_FDCWD, sandbox->folder) < 0)
+                log_warning("Cannot remove %s", sandbox->folder);
+        give_guest_back(sandbox);
+        scope_free(sandbox->scope);
+        sd_event_source_disable_unref(sandbox->timer);
+        sd_event_source_disable_unref(sandbox->memory_watch);
+        sd_event_source_disable_unref(sandbox->pids_watch);
+        sd_event_source_disable_unref(sandbox->events_watch);
+        cgroup_done(&sandbox->cgroup);
+        safe_close(sandbox->release_fd);
+        safe_close(sandbox->errors_fd);
+        free(sandbox->name);
+        free(sandbox->image);
+        free(sandbox->folder);
+        free(sandbox);
+        return NULL;
+}
+
+void sandbox_set_owner(Sandbox *sandbox, const SandboxHandlers *handlers, void *owner)
+{
+        sandbox->handlers = handlers;
+        sandbox->owner = owner;
+}
+
+int sandbox_take(Sandbox *sandbox, const Limits *limits)
+{
+        int r;
+
+        sandbox->limits = (CgroupLimits){
+                .memory_bytes = limits->memory_bytes + limits->written_bytes + OWN_MEMORY_BYTES,
+                .processes = limits->processes + OWN_PROCESSES,
+                .cpu_percent = limits->cpu_percent,
+        };
+        r = set_state(sandbox, SANDBOX_TAKEN, 0);
+        if (r < 0)
+                return r;
+        sandbox->cpu_base_usec = cgroup_cpu_usec(&sandbox->cgroup);
+        return scope_set_limits(sandbox->scope, &sandbox->limits);
+}
+
+int sandbox_start_guest(Sandbox *sandbox, const Limits *limits)
+{
+        int r = frame_stream_send(&sandbox->stream, FRAME_START, 0, NULL, 0);
+
+        return r < 0 ? r : set_state(sandbox, SANDBOX_RUNNING, limits->wall_usec);
+}
+
+void sandbox_read_usage(const Sandbox *sandbox, SandboxUsage *ret)
+{
+        usec_t cpu_usec = cgroup_is_open(&sandbox->cgroup) ? cgroup_cpu_usec(&sandbox->cgroup) : 0;
+
+        *ret = (SandboxUsage){
+                .cpu_usec = cpu_usec > sandbox->cpu_base_usec ? cpu_usec - sandbox->cpu_base_usec : 0,
+                .memory_peak = cgroup_is_open(&sandbox->cgroup) ? cgroup_memory_peak(&sandbox->cgroup) : 0,
+        };
+}
