@@ -328,11 +328,13 @@ static void on_unknown(const ConfWalk *walk, const yaml_node_t *key)
 {
         StoreConfig *config = walk->parent->key ? NULL : walk->userdata;
         _cleanup_free_ char *path = conf_path(walk);
+        int r = 0;
 
         if (config && string_after(walk->key, "aws_"))
                 config->has_aws = true;
         else if (config && path && strv_length(config->unknown) < N_UNKNOWN_MAX)
-                (void) strv_extend(&config->unknown, path);
+                r = strv_extend(&config->unknown, path);
+        (void) r; /* without memory a hint is missing, that is all */
 }
 
 static const StoreConfig defaults = {

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Answers to clients. Each request gets one; where a client is gone, its answer is dropped. */
+
+#include "router-private.h"
+
+#include <errno.h>
+#include <string.h>
+
+int ask_new(Router *router, const Principal *principal, Bytes identity, Request *request, Ask **ret)
+{
+        Ask *ask;
+
+        if (identity.size > IDENTITY_MAX)
+                return -EINVAL;
+        ask = calloc(1, sizeof(Ask));
+        if (!ask)
+                return -ENOMEM;
+        memcpy(ask->identity, identity.data, identity.size);
+        ask->identity_size = identity.size;
+        ask->principal = principal;
+        ask->request = *request;
+        *request = (Request){};
+        ask->start_usec = router_now(router);
+        ask->start_realtime = router->port.now_realtime(router->port.userdata);
+        router->memory_size += ask->request.size;
+        *ret = ask;
+        return 0;
+}
+
+Ask *ask_free(Router *router, Ask *ask)
+{
+        if (!ask)
+                return NULL;
+        router->memory_size -= ask->request.size;
+        request_done(&ask->request);
+        free(ask);
+        return NULL;
+}
+
+int ask_answer(Router *router, const Ask *ask, const Parts *parts)
+{
+        _cleanup_json_ json_object *failed = NULL;
+        _cleanup_(buffer_done) Buffer text = {};
+        Reply reply = {
+                .code = parts->code,
+                .error = parts->error,
+                .response = parts->response,
+                .context = parts->context,
+                .error_detail = parts->error_detail,
+                .request_id = ask->request.request_id,
+                .start_realtime = ask->start_realtime,
+                .end_realtime = router->port.now_realtime(router->port.userdata),
+                .duration = router_now(router) - ask->start_usec,
+        };
+        Bytes frames[3] = { { ask->identity, ask->identity_size }, { "", 0 }, {} };
+        int r;
+
+        if (parts->code != STATUS_OK && ask->request.body)
+                reply.failed_request = failed = request_without_secrets(ask->request.body);
+        r = reply_write(&reply, &text);
+        if (r < 0)
+                return r;
+        router->n_answered[parts->code]++;
+        frames[2] = (Bytes){ text.data, text.size };
+        r = router->port.send(router->port.userdata, frames, ARRAY_SIZE(frames));
+        return r < 0 ? r : 0;
+}
+
+static Bytes object_bytes(json_object *object)
+{
+        const char *text = object ? json_object_text(object) : NULL;
+
+        return (Bytes){ text, text ? strlen(text) : 0 };
+}
+
+int ask_fail(Router *router, const Ask *ask, StatusCode code, const char *error, json_object *detail)
+{
+        _cleanup_json_ json_object *owned = detail;
+
+        return ask_answer(router, ask,
+                          &(Parts){ .code = code, .error = error, .error_detail = object_bytes(owned) });
+}
+
+int ask_succeed(Router *router, const Ask *ask, json_object *response)
+{
+        _cleanup_json_ json_object *owned = response;
+
+        if (!owned)
+                return -ENOMEM;
+        return ask_answer(router, ask, &(Parts){ .code = STATUS_OK, .response = object_bytes(owned) });
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One request, one answer: who is this, and may they come in. The name of the principal is the User-Id that
+ * libzmq then attaches to each of their messages. */
+
+#include "zap.h"
+
+#include "basic/string-util.h"
+#include "shared/log.h"
+#include "shared/zmq-source.h"
+
+#include <errno.h>
+
+#define ZAP_ENDPOINT "inproc://zeromq.zap.01"
+#define ZAP_VERSION  "1.0"
+
+/* The frames of a request. */
+enum {
+        ZAP_REQUEST_VERSION,
+        ZAP_REQUEST_ID,
+        ZAP_REQUEST_DOMAIN,
+        ZAP_REQUEST_ADDRESS,
+        ZAP_REQUEST_IDENTITY,
+        ZAP_REQUEST_MECHANISM,
+        _ZAP_REQUEST_MIN,
+};
+
+struct Zap {
+        ZmqSource *source; /* owned */
+        Principals *principals;
+};
+
+static char *frame_text(ZmqMessage *message, size_t i)
+{
+        return strndup(zmq_msg_data(&message->frames[i]), zmq_msg_size(&message->frames[i]));
+}
+
+static Bytes text_bytes(const char *text)
+{
+        return (Bytes){ text, strlen(text) };
+}
+
+static int zap_answer(Zap *zap, ZmqMessage *request, const Principal *principal)
+{
+        const Bytes frames[] = {
+                text_bytes(ZAP_VERSION),
+                { zmq_msg_data(&request->frames[ZAP_REQUEST_ID]),
+                  zmq_msg_size(&request->frames[ZAP_REQUEST_ID]) },
+                text_bytes(principal ? "200" : "400"),
+                text_bytes(principal ? "OK" : "not allowed"),
+                text_bytes(principal ? principal->name : ""),
+                { "", 0 },
+        };
+        int r = zmq_source_send(zap->source, frames, ARRAY_SIZE(frames));
+
+        return r < 0 ? r : 0;
+}
+
+static int on_request(ZmqSource *source, ZmqMessage *message, void *userdata)
+{
+        _cleanup_free_ char *domain = NULL, *address = NULL, *mechanism = NULL;
+        const Principal *principal = NULL;
+        Zap *zap = userdata;
+        int r;
+
+        if (message->n_frames < _ZAP_REQUEST_MIN)
+                return -EPROTO; /* libzmq itself is the peer */
+        domain = frame_text(message, ZAP_REQUEST_DOMAIN);
+        address = frame_text(message, ZAP_REQUEST_ADDRESS);
+        mechanism = frame_text(message, ZAP_REQUEST_MECHANISM);
+        if (!domain || !address || !mechanism)
+                return -ENOMEM;
+        r = streq(mechanism, "NULL") ? principals_find(zap->principals, domain, address, &principal)
+                                     : -EPERM;
+        if (r < 0 && r != -EPERM)
+                return r;
+        if (!principal)
+                log_warning("A connection from %s is refused", address);
+        return zap_answer(zap, message, principal);
+}
+
+int zap_new(sd_event *event, void *context, Principals *principals, Zap **ret)
+{
+        _cleanup_(zap_freep) Zap *zap = calloc(1, sizeof(Zap));
+        void *socket;
+        int r;
+
+        if (!zap)
+                return -ENOMEM;
+        zap->principals = principals;
+        socket = zmq_socket(context, ZMQ_REP);
+        if (!socket)
+                return -errno;
+        r = zmq_source_new(event, socket, on_request, zap, &zap->source);
+        if (r < 0) {
+                (void) zmq_close(socket);
+                return r;
+        }
+        if (zmq_bind(socket, ZAP_ENDPOINT) < 0)
+                return -errno;
+        *ret = TAKE_PTR(zap);
+        return 0;
+}
+
+Zap *zap_free(Zap *zap)
+{
+        if (!zap)
+                return NULL;
+        zmq_source_free(zap->source);
+        free(zap);
+        return NULL;
+}
