@@ -58,6 +58,13 @@ machine_mount() {
         mount -t overlay "pipeline-$1" -o "lowerdir=$2,upperdir=$disk/upper,workdir=$disk/work" "$state/root"
 }
 
+# machine_admit_no_limits NAME: hybrid hosts keep the controllers of memory, processes and CPU to themselves
+machine_admit_no_limits() {
+        local conf
+        conf=$(machine_state "$1")/root/etc/pipeline/sandbox.conf
+        [ ! -f "$conf" ] || echo 'UnenforcedLimits=yes' >>"$conf"
+}
+
 # machine_spawn NAME [NSPAWN-OPTION…]: start systemd-nspawn in the machine's cgroups, in the background
 machine_spawn() {
         local name=$1 state group
@@ -160,6 +167,7 @@ machine_boot() {
                 trap 'machine_clean "$name"' EXIT
                 trap 'exit 130' INT TERM HUP
                 machine_mount "$name" "$lower"
+                machine_admit_no_limits "$name"
                 machine_spawn "$name" "$@"
                 machine_find_leader "$name" || { cat "$(machine_state "$name")/console" >&2; die "systemd-nspawn failed"; }
                 machine_wait_booted "$name"
