@@ -22,13 +22,14 @@ static int add_stop_signal(sd_event *event, int signal, sd_event_signal_handler_
 int daemon_event_new(sd_event_signal_handler_t on_stop, void *userdata, sd_event **ret)
 {
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
-        sigset_t stops;
+        sigset_t blocked;
         int r;
 
-        (void) sigemptyset(&stops);
-        (void) sigaddset(&stops, SIGTERM);
-        (void) sigaddset(&stops, SIGINT);
-        if (sigprocmask(SIG_BLOCK, &stops, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+        (void) sigemptyset(&blocked);
+        (void) sigaddset(&blocked, SIGTERM);
+        (void) sigaddset(&blocked, SIGINT);
+        (void) sigaddset(&blocked, SIGCHLD); /* sd_event_add_child() wants it so */
+        if (sigprocmask(SIG_BLOCK, &blocked, NULL) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
                 return -errno;
         r = sd_event_default(&event);
         if (r < 0)

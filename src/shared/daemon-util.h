@@ -8,8 +8,8 @@
 
 #include <systemd/sd-event.h>
 
-/* A new event loop with the watchdog on; SIGTERM and SIGINT are blocked (so call it before a thread is made)
- * and, where `on_stop` is NULL, end the loop with 0; otherwise call it. SIGPIPE is ignored. */
+/* A new event loop with the watchdog on; SIGTERM, SIGINT and SIGCHLD are blocked (so call it before a thread
+ * is made) and, where `on_stop` is NULL, end the loop with 0; otherwise call it. SIGPIPE is ignored. */
 int daemon_event_new(sd_event_signal_handler_t on_stop, void *userdata, sd_event **ret) _warn_unused_;
 
 /* READY=1, and STOPPING=1 when the variable goes out of scope:
