@@ -81,6 +81,7 @@ def main():
     for path in sorted(folder.glob("test_*.py")):
         if not names or any(name in path.stem for name in names):
             load(path).run(result)
+            result._previousTestClass = None  # else unittest tears the module down once more before the next
     print(f"{result.n_passed} passed, {result.n_failed} failed")
     return 1 if result.n_failed or not result.n_passed else 0
 

@@ -57,7 +57,8 @@ static inline ListLink *list_first(const List *list)
         return list_is_empty(list) ? NULL : list->root.next;
 }
 
-/* Iterates; the current member may be removed in the body. `i` is a `type *` declared by the macro. */
+/* Iterates; the current member may be removed in the body. There are two loops: `break` is no way out,
+ * `return` is. `i` is a `type *` declared by the macro. */
 #define LIST_FOREACH(type, i, list, member)                                                                 \
         for (ListLink *i##_link = (list)->root.next, *i##_next = i##_link->next; i##_link != &(list)->root; \
              i##_link = i##_next, i##_next = i##_link->next)                                                \

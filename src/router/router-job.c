@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define N_IDLE_LOOKED_AT 16U /* for one that holds the version */
+#define N_LOOKED_AT_MAX 16U /* members of a list, for one that fits */
 
 static const struct {
         JobState from, to;
@@ -249,20 +249,40 @@ static int job_fail_without_worker(Router *router, RouterJob *job, const char *e
 
 /* Giving it out */
 
+/* How a worker stands to a job's version. One that is about to have it is better waited for; one that cannot
+ * get it is asked all the same where there is no other, and says so. */
+typedef enum Fitness {
+        FIT_NOT_YET,
+        FIT_WITHOUT,
+        FIT_HOLDS,
+} Fitness;
+
+static Fitness worker_fitness(const Worker *worker, const Request *request)
+{
+        const VersionItem *install;
+
+        if (version_list_find(&worker->configured.held, request->track, request->version))
+                return FIT_HOLDS;
+        install = version_list_find(&worker->configured.installing, request->track, request->version);
+        return install && install->state && !streq(install->state, "failed") ? FIT_NOT_YET : FIT_WITHOUT;
+}
+
 static Seat *place_pick(const Place *place, const Request *request)
 {
-        Seat *first = NULL;
+        Seat *without = NULL;
         size_t n = 0;
 
-        LIST_FOREACH(Seat, seat, &place->idle, link) {
-                if (!first)
-                        first = seat;
-                if (version_list_find(&seat->worker->configured.held, request->track, request->version))
+        for (ListLink *link = list_first(&place->idle);
+             link && link != &place->idle.root && n < N_LOOKED_AT_MAX; link = link->next, n++) {
+                Seat *seat = CONTAINER_OF(link, Seat, link);
+                Fitness fitness = worker_fitness(seat->worker, request);
+
+                if (fitness == FIT_HOLDS)
                         return seat;
-                if (++n == N_IDLE_LOOKED_AT)
-                        return first;
+                if (fitness == FIT_WITHOUT && !without)
+                        without = seat;
         }
-        return first;
+        return without;
 }
 
 /* Least recently used first: whoever got a job goes to the end, or out of the lists where it has no slot
@@ -357,21 +377,38 @@ static int job_place(Router *router, RouterJob *job)
         }
 }
 
-/* The job that has waited longest of those the worker may take. */
-static RouterJob *worker_oldest_waiting(Worker *worker)
+static bool worker_is_generic(const Worker *worker)
+{
+        return !worker->hello.topics || !worker->hello.topics[0];
+}
+
+/* The job that has waited longest at a place, of those whose version the worker will not have in a moment.
+ */
+static RouterJob *place_oldest_for(const Place *place, const Worker *worker)
+{
+        size_t n = 0;
+
+        for (ListLink *link = list_first(&place->waiting); link && link != &place->waiting.root;
+             link = link->next) {
+                RouterJob *job = worker_is_generic(worker) ? CONTAINER_OF(link, RouterJob, in_channel)
+                                                           : CONTAINER_OF(link, RouterJob, in_track);
+
+                if (worker_fitness(worker, &job->ask->request) != FIT_NOT_YET)
+                        return job;
+                if (++n == N_LOOKED_AT_MAX)
+                        return NULL;
+        }
+        return NULL;
+}
+
+static RouterJob *worker_oldest_waiting(const Worker *worker)
 {
         RouterJob *oldest = NULL;
 
         for (size_t i = 0; i < worker->n_seats; i++) {
-                ListLink *link = list_first(&worker->seats[i].place->waiting);
-                RouterJob *job;
+                RouterJob *job = place_oldest_for(worker->seats[i].place, worker);
 
-                if (!link)
-                        continue;
-                job = worker->hello.topics && worker->hello.topics[0]
-                              ? CONTAINER_OF(link, RouterJob, in_track)
-                              : CONTAINER_OF(link, RouterJob, in_channel);
-                if (!oldest || job->ask->start_usec < oldest->ask->start_usec)
+                if (job && (!oldest || job->ask->start_usec < oldest->ask->start_usec))
                         oldest = job;
         }
         return oldest;

@@ -95,14 +95,14 @@ def connect():
     """A connection of the worker's."""
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(60)
-    try:
-        os.seteuid(pwd.getpwnam(WORKER).pw_uid)
-    except KeyError:
-        pass
+    worker = pwd.getpwnam(WORKER)
+    os.setegid(worker.pw_gid)
+    os.seteuid(worker.pw_uid)
     try:
         connection.connect(SOCKET)
     finally:
         os.seteuid(0)
+        os.setegid(0)
     return connection
 
 
