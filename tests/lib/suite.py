@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the tests in the machine and in the virtual machine share: a client, workers, images."""
 
+import functools
 import json
 import os
 import pathlib
@@ -57,9 +58,15 @@ def write_input(name, files):
     return f"file://{folder}/"
 
 
+@functools.cache
+def empty_input():
+    """Made once: another job may be reading it."""
+    return write_input("empty", {"solution": "nothing\n"})
+
+
 def job(track, exercise, version="v1", uri=None, action="test_solution", **more):
     return {"action": action, "id": more.pop("id", "test"), "track_slug": track, "exercise_slug": exercise,
-            "s3_uri": uri or write_input("empty", {"solution": "nothing\n"}), "container_version": version, **more}
+            "s3_uri": uri or empty_input(), "container_version": version, **more}
 
 
 def image_of_program(source, program="/opt/test-runner/bin/run.sh", links=()):
@@ -98,6 +105,15 @@ def install(track, image, version="v1", channel="test_runners", worker=None, set
     run("pipelinectl", "push", channel, track, version, image)
     run("systemctl", "start", f"pipeline-worker@{worker}.service")
     return run("pipelinectl", "deploy", *(["--wait"] if wait else []), channel, track, version)
+
+
+def set_limits(channel="test_runners", **settings):
+    """Settings of all tracks of a channel, in the router's file while nothing is deployed yet."""
+    path = pathlib.Path("/var/lib/pipeline-router/router.yml")
+    text = path.read_text()
+    assert "\nworkers: {}\n" in text, text
+    path.write_text(text.replace("\nworkers: {}\n", f"\nworkers: {json.dumps({channel: {'settings': settings}})}\n"))
+    run("systemctl", "reload", "pipeline-router.service")
 
 
 def scopes():

@@ -19,8 +19,8 @@ ENOSYS, EPERM = errno.ENOSYS, errno.EPERM
 class Smoke(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        image = suite.image_of_program(suite.GUESTS / "guest.c")
-        suite.install(TRACK, image, settings="SLOTS=2\n")
+        suite.set_limits(memory="64M", processes=32, written="16M")
+        suite.install(TRACK, suite.image_of_program(suite.GUESTS / "guest.c"), settings="SLOTS=2\n")
         cls.good = cls.reply("hello")
         assert cls.good["status"]["status_code"] == 200, cls.good
 

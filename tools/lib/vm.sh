@@ -121,7 +121,8 @@ vm_image_build() {
         # An overlay of read-only layers: exactly what the machine boots, seen as one tree.
         trap 'umount "$out/merged" 2>/dev/null' EXIT
         mount -t overlay vm -o "lowerdir=$out/layer:$lower" "$out/merged"
-        mke2fs -q -F -t ext4 -O ^has_journal -E root_owner=0:0 -d "$out/merged" "$out/disk" "$VM_IMAGE_SIZE"
+        truncate -s "$VM_IMAGE_SIZE" "$out/disk"
+        mke2fs -q -F -t ext4 -O ^has_journal -E root_owner=0:0 -d "$out/merged" "$out/disk"
         umount "$out/merged"
         trap - EXIT
         rm -rf --one-file-system "$out/layer" "$out/merged"
