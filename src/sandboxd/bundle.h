@@ -4,7 +4,7 @@
 /* What the OCI runtime gets to run: a folder with a config.json. All of it is decided here, nothing by a
  * plan. */
 
-#include "identity.h"
+#include "rootless/identity.h"
 
 typedef struct Bundle {
         const char *rootfs;       /* absolute */

@@ -21,7 +21,7 @@ void config_init(Config *ret);
 /* Reads a file of KEY=VALUE lines over the defaults; a missing one is an empty one. CONFIG_BAD: `ret_error`
  * is a new string with file, line, and what is wrong. */
 enum {
-        CONFIG_BAD = 1,
+        CONFIG_BAD = 1, /* SETTINGS_BAD */
 };
 int config_read(const char *path, Config *ret, char **ret_error) _warn_unused_;
 /* Pure: the same from text (which is taken apart). `name` is what errors call it. */

@@ -6,7 +6,7 @@
 
 #include "image-root.h"
 
-#include "identity.h"
+#include "rootless/identity.h"
 
 #include "basic/fd-util.h"
 #include "basic/io-util.h"

@@ -4,7 +4,7 @@
 
 #include "manager.h"
 
-#include "connection.h"
+#include "orders.h"
 
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
@@ -15,8 +15,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 
 #define PATIENCE_USEC (5 * USEC_PER_SEC) /* by hand: how long a user manager is waited for */
 
@@ -131,51 +129,10 @@ static int load_profiles(Manager *manager)
         return MIN(r, 0);
 }
 
-/* Connections */
+/* Orders */
 
-static int on_door(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-        int connection = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
-
-        if (connection < 0) {
-                if (errno != EAGAIN && errno != ECONNABORTED)
-                        log_warning("Cannot accept a connection: %s", strerror(errno));
-                return 0;
-        }
-        r = connection_new(userdata, fd, connection);
-        if (r < 0)
-                log_warning("Cannot serve a connection: %s", strerror(-r));
-        return 0;
-}
-
-static int on_reap(sd_event_source *source, void *userdata)
-{
-        Manager *manager = userdata;
-
-        LIST_FOREACH(Connection, connection, &manager->closed, link) {
-                list_remove(&manager->closed, &connection->link);
-                connection_free(connection);
-        }
-        return 0;
-}
-
-static int add_doors(Manager *manager, const ManagerOptions *options)
-{
-        for (size_t i = 0; i < options->n_doors; i++) {
-                int r = fd_set_nonblock(options->doors[i], true);
-
-                if (r < 0)
-                        return r;
-                r = sd_event_add_io(manager->event, &manager->doors[i], options->doors[i], EPOLLIN, on_door,
-                                    manager);
-                if (r < 0)
-                        return r;
-                r = sd_event_source_set_io_fd_own(manager->doors[i], true);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
+static const OrderType *const orders[] = { &order_run,    &order_install, &order_images,
+                                           &order_remove, &order_status,  NULL };
 
 /* Lifecycle */
 
@@ -224,23 +181,23 @@ static int make_pool(Manager *manager, const ManagerOptions *options)
         return pool_init(&manager->pool, &manager->context, manager->store);
 }
 
-static int add_sources(Manager *manager, const ManagerOptions *options)
+static int serve(Manager *manager, const ManagerOptions *options)
 {
-        int r;
-
-        r = sd_event_add_defer(manager->event, &manager->reap, on_reap, manager);
-        if (r < 0)
-                return r;
-        r = sd_event_source_set_enabled(manager->reap, SD_EVENT_OFF);
-        if (r < 0)
-                return r;
         if (options->by_hand) {
-                r = sd_event_add_time_relative(manager->event, &manager->patience, CLOCK_MONOTONIC,
-                                               PATIENCE_USEC, 0, on_patience, manager);
+                int r = sd_event_add_time_relative(manager->event, &manager->patience, CLOCK_MONOTONIC,
+                                                   PATIENCE_USEC, 0, on_patience, manager);
+
                 if (r < 0)
                         return r;
         }
-        return add_doors(manager, options);
+        manager->server = (OrderServer){
+                .event = manager->event,
+                .name = "sandboxd",
+                .types = orders,
+                .connections_max = manager->config.connections_max,
+                .userdata = manager,
+        };
+        return order_server_start(&manager->server, options->doors, options->n_doors);
 }
 
 int manager_init(Manager *manager, sd_event *event, const ManagerOptions *options, const Config *config,
@@ -249,8 +206,6 @@ int manager_init(Manager *manager, sd_event *event, const ManagerOptions *option
         int r;
 
         *manager = (Manager){ .event = sd_event_ref(event), .config = *config, .identity = *identity };
-        list_init(&manager->connections);
-        list_init(&manager->closed);
         manager->profiles = hashmap_new();
         if (!manager->profiles)
                 return -ENOMEM;
@@ -263,19 +218,14 @@ int manager_init(Manager *manager, sd_event *event, const ManagerOptions *option
         r = make_pool(manager, options);
         if (r < 0)
                 return r;
-        return add_sources(manager, options);
+        return serve(manager, options);
 }
 
 void manager_done(Manager *manager)
 {
         if (!manager->event)
                 return;
-        for (size_t i = 0; i < MANAGER_DOORS_MAX; i++)
-                sd_event_source_disable_unref(manager->doors[i]);
-        LIST_FOREACH(Connection, connection, &manager->connections, link)
-                connection_close(connection);
-        LIST_FOREACH(Connection, connection, &manager->closed, link)
-                connection_free(connection);
+        order_server_done(&manager->server);
         if (manager->pool.context)
                 pool_done(&manager->pool);
         scope_manager_free(manager->scopes);
@@ -283,7 +233,6 @@ void manager_done(Manager *manager)
         HASHMAP_FOREACH(SeccompPrograms, programs, manager->profiles)
                 programs_free(programs);
         hashmap_free(manager->profiles);
-        sd_event_source_disable_unref(manager->reap);
         sd_event_source_disable_unref(manager->patience);
         free(manager->unfit);
         sd_event_unref(manager->event);

@@ -4,11 +4,10 @@
 /* All that the daemon has: one of each. */
 
 #include "pool.h"
+#include "rootless/order-server.h"
 #include "seccomp-profile.h"
 
 #include "basic/hashmap.h"
-
-#define MANAGER_DOORS_MAX 4U
 
 /* All borrowed, for as long as the manager is there. */
 typedef struct ManagerOptions {
@@ -30,8 +29,8 @@ typedef struct Manager {
         Pool pool;
         Hashmap *profiles; /* name -> SeccompPrograms, owned */
         char *unfit;       /* why no job is taken; NULL: they are */
-        sd_event_source *doors[MANAGER_DOORS_MAX], *reap, *patience;
-        List connections, closed; /* the second: to be freed */
+        OrderServer server;
+        sd_event_source *patience;
 } Manager;
 
 /* Everything but the identity's namespace, which must have been entered with `identity`. `config` and

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The orders about images (`install`, `images`, `remove`), and `status`. */
 
-#include "connection.h"
+#include "orders.h"
 #include "proto/status.h"
 #include "shared/log.h"
 #include "shared/message-ids.h"
@@ -67,8 +67,8 @@ static bool answer_description(Install *install)
         _cleanup_json_ json_object *answer = NULL;
         int r;
 
-        r = store_describe(install->connection->manager->store, install->order.digest, install->order.probe,
-                           &text);
+        r = store_describe(manager_of(install->connection)->store, install->order.digest,
+                           install->order.probe, &text);
         if (r == STORE_MISSING)
                 return false;
         if (r < 0)
@@ -115,7 +115,7 @@ static void install_start(Connection *connection, json_object *order)
         connection->state = install;
         if (!read_order(connection, order, &install->order) || answer_description(install))
                 return;
-        r = store_install_new(connection->manager->store, install->order.digest, &install->work);
+        r = store_install_new(manager_of(connection)->store, install->order.digest, &install->work);
         if (r != 0)
                 connection_fail(connection, r < 0 ? r : -EINVAL, "begin to install an image");
 }
@@ -180,7 +180,7 @@ static void images_start(Connection *connection, json_object *order)
         json_object *list;
         int r;
 
-        r = store_images(connection->manager->store, &digests);
+        r = store_images(manager_of(connection)->store, &digests);
         if (r < 0) {
                 connection_fail(connection, r, "list the images");
                 return;
@@ -205,7 +205,7 @@ static json_object *answer_done(void)
 
 static void remove_start(Connection *connection, json_object *order)
 {
-        Manager *manager = connection->manager;
+        Manager *manager = manager_of(connection);
         ImageOrder image = {};
         int r;
 
@@ -258,7 +258,7 @@ static void status_start(Connection *connection, json_object *order)
         if (r < 0)
                 connection_fail(connection, r, "list the profiles");
         else
-                connection_answer(connection, status_to_json(connection->manager, profiles));
+                connection_answer(connection, status_to_json(manager_of(connection), profiles));
 }
 
 const OrderType order_status = { "status", status_start };

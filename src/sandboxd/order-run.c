@@ -8,7 +8,7 @@
  * does not keep up. What pipeline-init sends is bounded here once more: it shares a container with the
  * guest. */
 
-#include "connection.h"
+#include "orders.h"
 #include "proto/plan.h"
 #include "proto/status.h"
 #include "shared/log.h"
@@ -43,7 +43,7 @@ static void run_done(Connection *connection)
                 return;
         connection->state = NULL;
         if (run->sandbox)
-                pool_release(&connection->manager->pool, run->sandbox);
+                pool_release(&manager_of(connection)->pool, run->sandbox);
         plan_done(&run->plan);
         free(run);
 }
@@ -68,7 +68,7 @@ static void conclude(Run *run, Verdict *verdict)
         verdict->limits = run->plan.limits;
         verdict->cpu_usec = usage.cpu_usec;
         verdict->memory_peak = usage.memory_peak;
-        verdict->limits_enforced = run->connection->manager->context.limits_enforced;
+        verdict->limits_enforced = manager_of(run->connection)->context.limits_enforced;
         verdict->scope = sandbox_scope_name(run->sandbox);
         log_end(run, verdict);
         connection_answer(run->connection, verdict_to_json(verdict));
@@ -335,16 +335,16 @@ static int read_plan(Connection *connection, json_object *order, Run *run, char 
         r = plan_from_json(plan, &run->plan, ret_error);
         if (r != 0)
                 return r;
-        r = limits_check_ceilings(&run->plan.limits, &connection->manager->config.ceilings, ret_error);
+        r = limits_check_ceilings(&run->plan.limits, &manager_of(connection)->config.ceilings, ret_error);
         if (r != 0)
                 return r;
-        return manager_profile(connection->manager, run->plan.profile, &run->programs, ret_error);
+        return manager_profile(manager_of(connection), run->plan.profile, &run->programs, ret_error);
 }
 
 static void acquire(Run *run)
 {
         Connection *connection = run->connection;
-        Manager *manager = connection->manager;
+        Manager *manager = manager_of(connection);
         int r;
 
         if (manager->unfit) {

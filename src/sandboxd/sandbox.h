@@ -5,10 +5,10 @@
  */
 
 #include "bundle.h"
-#include "cgroup.h"
 #include "config.h"
-#include "frame-stream.h"
-#include "scope.h"
+#include "rootless/cgroup.h"
+#include "rootless/frame-stream.h"
+#include "rootless/scope.h"
 
 #include "basic/list.h"
 

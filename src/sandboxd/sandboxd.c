@@ -2,23 +2,16 @@
 /* pipeline-sandboxd: options, the user namespace, the loop. Nothing is read from anybody before the
  * namespace is entered: of what comes earlier only the administrator's files and the command line matter. */
 
-#include "connection.h"
+#include "manager.h"
 
-#include "basic/fd-util.h"
-#include "basic/string-util.h"
+#include "rootless/rootless-daemon.h"
 #include "shared/daemon-util.h"
 #include "shared/log.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <systemd/sd-daemon.h>
-#include <unistd.h>
-
-#define BACKLOG 256
+#include <string.h>
 
 typedef struct Options {
         const char *socket, *folder, *runtime, *config, *init_program;
@@ -71,81 +64,6 @@ static int parse_options(int argc, char **argv, Options *options)
         return optind < argc ? -EINVAL : 0;
 }
 
-static int make_folder(const char *path)
-{
-        return mkdir(path, 0711) < 0 && errno != EEXIST ? -errno : 0;
-}
-
-/* A socket of our own, for our own user. */
-static int listen_at(const char *path, int *ret)
-{
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        mode_t mask;
-        int r;
-
-        if (fd < 0)
-                return -errno;
-        if (strlen(path) >= sizeof(address.sun_path))
-                return -ENAMETOOLONG;
-        (void) strcpy(address.sun_path, path);
-        if (unlink(path) < 0 && errno != ENOENT)
-                return -errno;
-        mask = umask(0177);
-        r = bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 || listen(fd, BACKLOG) < 0 ? -errno
-                                                                                                   : 0;
-        (void) umask(mask);
-        if (r >= 0)
-                *ret = TAKE_FD(fd);
-        return r;
-}
-
-/* The sockets that systemd passed, else one of our own. */
-static int find_doors(const Options *options, int *doors, size_t *ret_n)
-{
-        int n = sd_listen_fds(true), r;
-
-        if (n < 0)
-                return n;
-        if (n > (int) MANAGER_DOORS_MAX)
-                return -E2BIG;
-        for (int i = 0; i < n; i++) {
-                r = sd_is_socket_unix(SD_LISTEN_FDS_START + i, SOCK_STREAM, 1, NULL, 0);
-                if (r <= 0)
-                        return r < 0 ? r : -ENOTSOCK;
-                doors[i] = SD_LISTEN_FDS_START + i;
-        }
-        if (n == 0) {
-                if (!options->socket)
-                        return -EDESTADDRREQ;
-                r = listen_at(options->socket, &doors[0]);
-                if (r < 0)
-                        return r;
-                n = 1;
-        }
-        *ret_n = (size_t) n;
-        return 0;
-}
-
-static int enter(Identity *ret)
-{
-        _cleanup_free_ char *error = NULL;
-        int r;
-
-        if (getuid() == 0) {
-                log_error("Not as root: start pipeline-sandbox.socket, or run as another user");
-                return -EPERM;
-        }
-        r = identity_read(ret, &error);
-        if (r > 0) {
-                log_error("%s", error);
-                return -ENODATA;
-        }
-        if (r >= 0)
-                r = identity_enter(ret);
-        return r < 0 ? log_errno(r, "Cannot enter a user namespace of its own") : 0;
-}
-
 static int read_config(const Options *options, Config *ret)
 {
         _cleanup_free_ char *error = NULL;
@@ -158,47 +76,24 @@ static int read_config(const Options *options, Config *ret)
         return r > 0 ? -EINVAL : r;
 }
 
-/* Both folders exist afterwards. */
-static int find_folders(const Options *options, char **ret_folder, char **ret_runtime)
-{
-        const char *folder = options->folder ?: getenv("STATE_DIRECTORY");
-        const char *runtime = options->runtime ?: getenv("RUNTIME_DIRECTORY");
-        _cleanup_free_ char *own_folder = folder ? realpath(folder, NULL) : NULL, *own_runtime = NULL;
-        int r;
-
-        if (!own_folder) {
-                log_error("Which folder for images? Give an existing one with --folder");
-                return -EINVAL;
-        }
-        own_runtime = runtime ? strdup(runtime) : string_format("%s/run", own_folder);
-        if (!own_runtime)
-                return -ENOMEM;
-        r = make_folder(own_runtime);
-        if (r < 0)
-                return log_errno(r, "Cannot make %s", own_runtime);
-        *ret_folder = TAKE_PTR(own_folder);
-        *ret_runtime = TAKE_PTR(own_runtime);
-        return 0;
-}
-
 static int serve(const Options *options, const Config *config, const Identity *identity)
 {
         _cleanup_free_ char *folder = NULL, *runtime = NULL;
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
         _cleanup_(manager_done) Manager manager = {};
-        int doors[MANAGER_DOORS_MAX], r;
+        int doors[ORDER_DOORS_MAX], r;
         ManagerOptions manager_options = {
                 .init_program = options->init_program ?: PKGLIBEXECDIR "/pipeline-init",
                 .doors = doors,
                 .by_hand = !getenv("NOTIFY_SOCKET"),
         };
 
-        r = find_folders(options, &folder, &runtime);
+        r = rootless_find_folders(options->folder, options->runtime, &folder, &runtime);
         if (r < 0)
                 return r;
         manager_options.folder = folder;
         manager_options.runtime = runtime;
-        r = find_doors(options, doors, &manager_options.n_doors);
+        r = rootless_find_doors(options->socket, ORDER_DOORS_MAX, doors, &manager_options.n_doors);
         if (r < 0)
                 return log_errno(r,
                                  "No socket to listen on: start pipeline-sandbox.socket, or give --socket");
@@ -225,7 +120,7 @@ int main(int argc, char **argv)
         }
         if (options.ends)
                 return EXIT_SUCCESS;
-        if (read_config(&options, &config) < 0 || enter(&identity) < 0)
+        if (read_config(&options, &config) < 0 || rootless_enter("pipeline-sandbox.socket", &identity) < 0)
                 return EXIT_FAILURE;
         return serve(&options, &config, &identity) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

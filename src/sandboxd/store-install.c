@@ -7,10 +7,10 @@
 
 #include "store-private.h"
 
-#include "confined.h"
 #include "image-layout.h"
 #include "image-record.h"
 #include "image-unpack.h"
+#include "rootless/confined.h"
 
 #include "basic/digest.h"
 #include "basic/fd-util.h"

@@ -3,7 +3,7 @@
 
 /* What the two files of the store share. */
 
-#include "child.h"
+#include "rootless/child.h"
 #include "store.h"
 
 /* Folders of the store. */

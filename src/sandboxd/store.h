@@ -3,7 +3,7 @@
 
 /* The image store: one folder an image, named by the digest of its manifest, made whole or not at all. */
 
-#include "identity.h"
+#include "rootless/identity.h"
 
 #include <systemd/sd-event.h>
 

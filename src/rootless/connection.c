@@ -7,6 +7,7 @@
 
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
+#include "basic/time-util.h"
 #include "proto/status.h"
 #include "shared/log.h"
 
@@ -17,9 +18,6 @@
 
 #define ORDER_USEC (10 * USEC_PER_SEC) /* until the order is there */
 #define READ_USEC  (30 * USEC_PER_SEC) /* until the answer is read */
-
-static const OrderType *const orders[] = { &order_run, &order_install, &order_images, &order_remove,
-                                           &order_status };
 
 static void order_over(Connection *connection)
 {
@@ -32,16 +30,16 @@ static void order_over(Connection *connection)
 
 void connection_close(Connection *connection)
 {
-        Manager *manager = connection->manager;
+        OrderServer *server = connection->server;
 
         if (!frame_stream_is_open(&connection->stream))
                 return;
         order_over(connection);
         frame_stream_done(&connection->stream);
         connection->timer = sd_event_source_disable_unref(connection->timer);
-        list_remove(&manager->connections, &connection->link);
-        list_append(&manager->closed, &connection->link);
-        (void) sd_event_source_set_enabled(manager->reap, SD_EVENT_ONESHOT);
+        list_remove(&server->connections, &connection->link);
+        list_append(&server->closed, &connection->link);
+        (void) sd_event_source_set_enabled(server->reap, SD_EVENT_ONESHOT);
 }
 
 Connection *connection_free(Connection *connection)
@@ -105,18 +103,18 @@ void connection_refuse(Connection *connection, int code, const char *format, ...
 void connection_fail(Connection *connection, int error, const char *what)
 {
         (void) log_errno(error, "Cannot %s", what);
-        connection_refuse(connection, STATUS_INTERNAL_ERROR, "sandboxd cannot %s", what);
+        connection_refuse(connection, STATUS_INTERNAL_ERROR, "%s cannot %s", connection->server->name, what);
 }
 
 /* The order */
 
-static const OrderType *find_type(json_object *order)
+static const OrderType *find_type(const OrderType *const *types, json_object *order)
 {
         const char *name = json_text(order, "order");
 
-        for (size_t i = 0; name && i < ARRAY_SIZE(orders); i++)
-                if (streq(orders[i]->name, name))
-                        return orders[i];
+        for (const OrderType *const *type = types; name && *type; type++)
+                if (streq((*type)->name, name))
+                        return *type;
         return NULL;
 }
 
@@ -138,7 +136,7 @@ static void take_order(Connection *connection, const Frame *frame)
                 connection_refuse(connection, STATUS_BAD_INPUT, "the order: %s", error);
         if (r != 0)
                 return;
-        type = find_type(order);
+        type = find_type(connection->server->types, order);
         if (!type) {
                 connection_refuse(connection, STATUS_BAD_INPUT, "there is no such order");
                 return;
@@ -181,11 +179,11 @@ static const FrameStreamHandlers stream_handlers = { on_frame, on_drained, on_en
 
 /* The beginning */
 
-static size_t n_connections_by(const Manager *manager, int door)
+static size_t n_connections_by(const OrderServer *server, int door)
 {
         size_t n = 0;
 
-        LIST_FOREACH(Connection, connection, &manager->connections, link)
+        LIST_FOREACH(Connection, connection, &server->connections, link)
                 n += connection->door == door;
         return n;
 }
@@ -194,7 +192,7 @@ static size_t n_connections_by(const Manager *manager, int door)
 static int connection_open(Connection *connection, int fd)
 {
         _cleanup_close_ int socket = fd;
-        sd_event *event = connection->manager->event;
+        sd_event *event = connection->server->event;
         int r;
 
         r = sd_event_add_time_relative(event, &connection->timer, CLOCK_MONOTONIC, ORDER_USEC, 0, on_timer,
@@ -204,7 +202,7 @@ static int connection_open(Connection *connection, int fd)
         return frame_stream_init(&connection->stream, event, TAKE_FD(socket), &stream_handlers, connection);
 }
 
-int connection_new(Manager *manager, int door, int fd)
+int connection_new(OrderServer *server, int door, int fd)
 {
         Connection *connection = calloc(1, sizeof(*connection));
         int r;
@@ -213,7 +211,7 @@ int connection_new(Manager *manager, int door, int fd)
                 safe_close(fd);
                 return -ENOMEM;
         }
-        connection->manager = manager;
+        connection->server = server;
         connection->door = door;
         r = connection_open(connection, fd);
         if (r < 0) {
@@ -221,9 +219,9 @@ int connection_new(Manager *manager, int door, int fd)
                 connection_free(connection);
                 return r;
         }
-        list_append(&manager->connections, &connection->link);
-        if (n_connections_by(manager, door) > manager->config.connections_max)
+        list_append(&server->connections, &connection->link);
+        if (n_connections_by(server, door) > server->connections_max)
                 connection_refuse(connection, STATUS_NO_WORKER, "more than %" PRIu64 " connections",
-                                  manager->config.connections_max);
+                                  server->connections_max);
         return 0;
 }

@@ -4,12 +4,15 @@
 /* One connection is one order: it is read, carried out, and answered; when it closes, what it started ends.
  */
 
-#include "manager.h"
+#include "frame-stream.h"
+#include "order-server.h"
+
+#include "proto/json-fields.h"
 
 typedef struct Connection Connection;
 
 /* A kind of order. The functions end it with connection_answer() or connection_refuse(). */
-typedef struct OrderType {
+struct OrderType {
         const char *name;
         /* The order was read; `state` of the connection is the order's own. */
         void (*start)(Connection *connection, json_object *order);
@@ -19,12 +22,10 @@ typedef struct OrderType {
         void (*drained)(Connection *connection);
         /* The order is over, answered or not; also called where `start` refused. May be NULL. */
         void (*done)(Connection *connection);
-} OrderType;
-
-extern const OrderType order_run, order_install, order_images, order_remove, order_status;
+};
 
 struct Connection {
-        Manager *manager;
+        OrderServer *server; /* borrowed */
         FrameStream stream;
         int door;              /* the listening socket it came by */
         const OrderType *type; /* NULL: no order yet, or it is over */
@@ -35,7 +36,7 @@ struct Connection {
 };
 
 /* Takes over a socket that was accepted at `door`. */
-int connection_new(Manager *manager, int door, int fd) _warn_unused_;
+int connection_new(OrderServer *server, int door, int fd) _warn_unused_;
 /* Ends the order and closes the socket; the rest is freed later, from the event loop. */
 void connection_close(Connection *connection);
 Connection *connection_free(Connection *connection);
