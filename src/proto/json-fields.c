@@ -319,6 +319,31 @@ int json_read(const JsonTable *table, json_object *object, void *ret, char **ret
         return r;
 }
 
+static const JsonField *find_field(const JsonTable *table, const char *name)
+{
+        for (size_t i = 0; i < table->n_fields; i++)
+                if (strcmp(table->fields[i].name, name) == 0)
+                        return &table->fields[i];
+        return NULL;
+}
+
+int json_refuse_unknown(const JsonTable *table, json_object *object, char **ret_error)
+{
+        json_object_object_foreach(object, name, value)
+        {
+                const JsonField *field = find_field(table, name);
+                int r = 0;
+
+                if (!field)
+                        return bad(ret_error, string_format("%s is no member that may be said", name));
+                if (field->type == &field_struct && json_object_is_type(value, json_type_object))
+                        r = json_refuse_unknown(field->table, value, ret_error);
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
 json_object *json_write(const JsonTable *table, const void *value)
 {
         _cleanup_json_ json_object *object = json_object_new_object();

@@ -66,6 +66,9 @@ const char *json_object_text(json_object *object);
 /* The struct must be zero-initialised or hold defaults. 0, -ENOMEM, or JSON_BAD with the member's path and
  * what it must be; then what was read so far is freed. */
 int json_read(const JsonTable *table, json_object *object, void *ret, char **ret_error) _warn_unused_;
+/* For what must not grow: JSON_BAD where the object, or a struct in it, has a member that the table does
+ * not name. */
+int json_refuse_unknown(const JsonTable *table, json_object *object, char **ret_error) _warn_unused_;
 /* A new object, NULL without memory. */
 json_object *json_write(const JsonTable *table, const void *value);
 /* Frees what the struct owns and zeroes it. */

@@ -39,8 +39,10 @@ static int refuse(const char *what, char **ret_error)
 int plan_from_json(json_object *object, Plan *ret, char **ret_error)
 {
         Plan plan = {};
-        int r = json_read(&plan_table, object, &plan, ret_error);
+        int r = json_refuse_unknown(&plan_table, object, ret_error);
 
+        if (r == 0)
+                r = json_read(&plan_table, object, &plan, ret_error);
         if (r != 0)
                 return r;
         if (strv_length(plan.arguments) == 0 || plan.arguments[0][0] == '\0')

@@ -64,6 +64,12 @@ static int case_slow(void)
         return result("");
 }
 
+static int case_pause(void)
+{
+        pause();
+        return result("");
+}
+
 /* A: exhaustion. */
 
 __attribute__((noreturn)) static int case_memory(void)
@@ -267,7 +273,7 @@ static const struct {
         { "disk", case_disk },           { "daemon", case_daemon },     { "link", case_link },
         { "missing", case_missing },     { "nonzero", case_nonzero },   { "paths", case_paths },
         { "kernel", case_kernel },       { "identity", case_identity }, { "network", case_network },
-        { "residue", case_residue },     { "suicide", case_suicide },
+        { "residue", case_residue },     { "suicide", case_suicide },   { "pause", case_pause },
 };
 
 int main(int argc, char **argv)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Part 3 of docs/PROTOCOL.md, spoken as a worker would: orders to sandboxd. And what the host sees of it: processes,
+control groups, scopes."""
+
+import json
+import os
+import pathlib
+import pwd
+import socket
+import struct
+
+import suite
+
+SOCKET = "/run/pipeline/sandbox.sock"
+STORE = pathlib.Path("/var/lib/pipeline-sandbox")
+RUNTIME = pathlib.Path("/run/pipeline-sandbox")
+CONFIG = pathlib.Path("/etc/pipeline/sandbox.conf")
+SERVICE = "pipeline-sandbox.service"
+USER = "pipeline-sandbox"
+ORDER, FILE, DATA, INPUT_END, STARTED, ANSWER = 1, 3, 4, 5, 14, 20
+LIMITS = {"wall_usec": 20_000_000, "memory_bytes": 64 << 20, "processes": 32, "cpu_percent": 100, "output_bytes": 65536,
+          "result_bytes": 65536, "written_bytes": 8 << 20, "inodes": 1024, "open_files": 256}
+
+
+class User:
+    """What is done within is done as this user."""
+
+    def __init__(self, name):
+        self.who = pwd.getpwnam(name)
+
+    def __enter__(self):
+        self.groups = os.getgroups()
+        os.setgroups([])
+        os.setegid(self.who.pw_gid)
+        os.seteuid(self.who.pw_uid)
+
+    def __exit__(self, *_):
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(self.groups)
+
+
+class Order:
+    """One connection, one order."""
+
+    def __init__(self, body, user="pipeline-worker"):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(60)
+        with User(user):
+            self.socket.connect(SOCKET)
+        self.buffer = b""
+        self.send(ORDER, json.dumps(body).encode())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, kind, payload=b""):
+        self.socket.sendall(struct.pack("<IHH", len(payload), kind, 0) + payload)
+
+    def receive(self):
+        """The next frame: kind, payload."""
+        while True:
+            if len(self.buffer) >= 8:
+                size, kind, _ = struct.unpack_from("<IHH", self.buffer)
+                if len(self.buffer) >= 8 + size:
+                    payload, self.buffer = self.buffer[8:8 + size], self.buffer[8 + size:]
+                    return kind, payload
+            more = self.socket.recv(65536)
+            if not more:
+                raise EOFError("sandboxd closed the connection")
+            self.buffer += more
+
+    def until(self, wanted):
+        """The JSON of the next frame of this kind, or of the answer if that comes first."""
+        while True:
+            kind, payload = self.receive()
+            if kind in (wanted, ANSWER):
+                return json.loads(payload)
+
+
+def ask(**body):
+    with Order(body) as order:
+        return order.until(ANSWER)
+
+
+def plan(image, *arguments, limits=None, **more):
+    return {"job": "0" * 32, "image": image, "profile": "default",
+            "arguments": ["/opt/test-runner/bin/run.sh", *arguments, suite.ITERATION, suite.ITERATION],
+            "environment": [], "folder": "/", "limits": {**LIMITS, **(limits or {})}, "results": ["results.json"], **more}
+
+
+def run_order(image, *arguments, **more):
+    """A job under way: its input is empty."""
+    order = Order({"order": "run", "plan": plan(image, *arguments, **more)})
+    try:
+        order.send(INPUT_END)
+    except BrokenPipeError:
+        pass  # it was refused already; the answer can still be read
+    return order
+
+
+def configure(**settings):
+    """Restarts sandboxd with these settings and no others of ours."""
+    kept = [line for line in CONFIG.read_text().splitlines() if line.startswith(("#", "UnenforcedLimits"))]
+    CONFIG.write_text("\n".join(kept + [f"{key}={value}" for key, value in settings.items()]) + "\n")
+    suite.run("systemctl", "restart", SERVICE)
+
+
+# Processes
+
+
+def processes():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def status(pid):
+    """The fields of /proc/PID/status; None where it is gone."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
+def cgroup(pid):
+    """The path of its control group, "" where it is gone."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/cgroup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return next((line[3:] for line in text.splitlines() if line.startswith("0::")), "")
+
+
+def user_namespace(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/ns/user")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def in_scope(scope):
+    return [pid for pid in processes() if cgroup(pid).endswith("/" + scope)]
+
+
+def uid():
+    return pwd.getpwnam(USER).pw_uid
+
+
+def as_sandbox(*command, **options):
+    """A command of the user's own, that talks to its user manager."""
+    return suite.run("runuser", "-u", USER, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{uid()}", *command, **options)

@@ -1,0 +1,320 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What sandboxd must never be, do or leave behind, with the installed packages: its rights, its door, its sandboxes."""
+
+import hashlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import sandbox
+import suite
+
+TRACK = "sandboxd"
+INSTALLED = {}
+
+
+def setUpModule():
+    suite.install(TRACK, suite.image_of_program(suite.GUESTS / "guest.c"))
+    client = suite.Client()
+    INSTALLED["image"] = client.ask(**suite.job(TRACK, "hello"))["context"]["digest"]
+    client.close()
+
+
+def tearDownModule():
+    sandbox.configure()
+    suite.run("systemctl", "stop", f"pipeline-worker@{TRACK}-1.service")
+
+
+def wait_until(true, seconds=15):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+class Case(unittest.TestCase):
+    def start(self, *arguments, **more):
+        """A job that runs: its order and its scope."""
+        order = sandbox.run_order(INSTALLED["image"], *arguments, **more)
+        self.addCleanup(order.socket.close)
+        started = order.until(sandbox.STARTED)
+        self.assertIn("scope", started, started)
+        return order, started["scope"]
+
+    def finish(self, *arguments, **more):
+        with sandbox.run_order(INSTALLED["image"], *arguments, **more) as order:
+            return order.until(sandbox.ANSWER)
+
+    def assert_runs(self):
+        answer = self.finish("hello")
+        self.assertEqual((answer["code"], answer.get("cause")), (0, "exited"), answer)
+
+    def configure(self, **settings):
+        self.addCleanup(sandbox.configure)
+        sandbox.configure(**settings)
+        self.assertTrue(wait_until(lambda: self.finish("hello")["code"] == 0))
+
+    def assert_no_scopes(self, seconds=5):
+        self.assertTrue(wait_until(lambda: not suite.scopes(), seconds), suite.scopes())
+
+
+class Rights(Case):
+    def of_the_suite(self):
+        """Every process of the suite's units and of the sandbox user's manager."""
+        for pid in sandbox.processes():
+            if "/pipeline" in sandbox.cgroup(pid) or f"user-{sandbox.uid()}.slice" in sandbox.cgroup(pid):
+                yield pid
+
+    def assert_harmless(self, pid):
+        fields, namespace = sandbox.status(pid), sandbox.user_namespace(pid)
+        if not fields or not namespace or "VmSize" not in fields:
+            return None  # it is gone
+        what = f"{pid} {fields['Name']} {sandbox.cgroup(pid)}"
+        self.assertNotIn("0", fields["Uid"].split() + fields["Gid"].split(), what)
+        if namespace == sandbox.user_namespace(1):
+            # What is inheritable is nobody's: no file that could be executed has a capability.
+            for name in ("CapPrm", "CapEff", "CapAmb"):
+                self.assertEqual(int(fields[name], 16), 0, f"{name} of {what}")
+        return fields["Name"].strip()
+
+    def test_nobody_is_root_or_has_a_capability_of_the_host(self):
+        _, scope = self.start("pause")
+        self.assert_runs()
+        self.assertTrue(wait_until(lambda: len(suite.scopes()) > 1), "a parked one beside it")
+        seen = {self.assert_harmless(pid) for pid in self.of_the_suite()}
+        for name in ("pipeline-sandbo", "pipeline-router", "pipeline-worker", "crun", ".pipeline-init", "run.sh", "systemd"):
+            self.assertTrue(any(s and name.startswith(s[:14]) for s in seen), f"{name} not among {seen}")
+        self.assertGreaterEqual(len(sandbox.in_scope(scope)), 3)
+
+    def test_nothing_of_the_service_is_outside_of_its_user_namespace(self):
+        """The one that wrote the id map is gone; what sandboxd executes to install and to run is inside."""
+        seen = set()
+        other = suite.image_of_program(suite.GUESTS / "guest.c", links=[("/other", "/tmp")])
+        push = subprocess.Popen(["sh", "-c", f"pipelinectl push test_runners {TRACK} v2 {other} && "
+                                 f"pipelinectl deploy --wait test_runners {TRACK} v2"], stdout=subprocess.DEVNULL)
+        while push.poll() is None:
+            for pid in self.of_the_suite():
+                group = sandbox.cgroup(pid)
+                if group.endswith("/" + sandbox.SERVICE) or "/pipeline.slice/" in group:
+                    namespace = sandbox.user_namespace(pid)
+                    seen.add(self.assert_harmless(pid))
+                    if namespace:
+                        self.assertNotEqual(namespace, sandbox.user_namespace(1), sandbox.status(pid))
+        self.assertEqual(push.returncode, 0)
+        self.assertIn("umoci", seen)
+
+    def test_a_service_of_the_user_manager_has_nothing_to_give(self):
+        program = """
+import os, json
+found = {"links": sorted(os.listdir("/sys/class/net")), "written": []}
+found.update(l.split(":\\t", 1) for l in open("/proc/self/status").read().splitlines() if ":\\t" in l)
+for line in open("/proc/self/mounts"):
+    place = line.split()[1]
+    try:
+        path = place + "/test-written"
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        os.unlink(path)
+        found["written"].append(place)
+    except OSError:
+        pass
+for place in ("/", "/etc", "/var/lib", "/var/lib/pipeline", "/var/lib/pipeline/input", "/home", "/root", "/srv", "/usr",
+              "/boot", "/var/lib/pipeline-sandbox", "/run/pipeline-sandbox", "/run/lock", "/var/spool"):
+    if os.access(place, os.W_OK):
+        found["written"].append(place)
+try:
+    os.listdir("/run/pipeline")
+    found["sockets"] = True
+except OSError:
+    found["sockets"] = False
+import socket
+try:
+    socket.socket(socket.AF_INET)
+    found["inet"] = True
+except OSError:
+    found["inet"] = False
+print(json.dumps(found))
+"""
+        found = json.loads(sandbox.as_sandbox("systemd-run", "--user", "--wait", "--pipe", "--quiet", "python3", "-c", program))
+        for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+            self.assertEqual(int(found[name], 16), 0, name)
+        self.assertEqual(found["NoNewPrivs"].strip(), "1")
+        self.assertNotIn("0", found["Uid"].split())
+        self.assertIs(found["inet"], False)
+        self.assertIs(found["sockets"], False)
+        # Its own run folder, which its manager lives in, and temporary folders that are the manager's alone.
+        self.assertLessEqual(set(found["written"]), {f"/run/user/{sandbox.uid()}", "/run/user", "/tmp", "/var/tmp"}, found)
+        self.assertFalse(any(pathlib.Path(place, "test-written").exists() for place in ("/tmp", "/var/tmp")))
+
+
+class Door(Case):
+    def test_other_users_are_refused(self):
+        for user in ("nobody", "pipeline-router"):
+            with self.assertRaises(PermissionError, msg=user):
+                sandbox.Order({"order": "status"}, user=user)
+
+    def test_the_end_of_a_connection_is_the_end_of_its_job(self):
+        order, scope = self.start("pause")
+        self.assertTrue(sandbox.in_scope(scope))
+        order.socket.close()
+        self.assertTrue(wait_until(lambda: not sandbox.in_scope(scope), 5))
+        self.assertTrue(wait_until(lambda: scope not in suite.scopes(), 5))
+
+    def test_another_connections_job_can_be_neither_seen_nor_named(self):
+        order, scope = self.start("slow")
+        answer = json.dumps(sandbox.ask(order="status")) + json.dumps(sandbox.ask(order="images"))
+        self.assertNotIn("0" * 32, answer)
+        self.assertNotIn(scope, answer)
+        for body in ({"order": "cancel", "job": "0" * 32}, {"order": "kill", "scope": scope}, {"order": "jobs"}):
+            self.assertEqual(sandbox.ask(**body)["code"], 400, body)
+        with sandbox.run_order(INSTALLED["image"], "hello") as same:  # the same job's id
+            self.assertEqual(same.until(sandbox.ANSWER)["cause"], "exited")
+        self.assertEqual(order.until(sandbox.ANSWER)["cause"], "exited")
+
+    def test_plans_that_say_more_than_a_plan_may(self):
+        image, limits = INSTALLED["image"], sandbox.LIMITS
+        for more in ({"mounts": [{"source": "/etc", "destination": "/mnt"}]}, {"rootfs": "/"}, {"seccomp": {}},
+                     {"profile": "none-such"}, {"profile": "../../../etc/passwd"}, {"image": "/"}, {"folder": "tmp"},
+                     {"image": "sha256:../" + "a" * 61}, {"arguments": []}, {"arguments": [""]}, {"environment": "PATH=/"},
+                     {"limits": {**limits, "memory_bytes": 1 << 50}}, {"limits": {**limits, "wall_usec": 86400 * 10**6}},
+                     {"limits": {**limits, "processes": 10**6}}, {"limits": {**limits, "open_files": 10**6}},
+                     {"limits": {**limits, "cpu_percent": 0}}, {"limits": {**limits, "swap_bytes": 1}},
+                     {"limits": {**limits, "inodes": 0}}, {"limits": None}):
+            answer = sandbox.ask(order="run", plan={**sandbox.plan(image, "hello"), **more})
+            self.assertEqual(answer["code"], 400, (more, answer))
+        self.assertEqual(sandbox.ask(order="run", plan=sandbox.plan("sha256:" + "0" * 64, "hello"))["code"], 511)
+        self.assert_runs()
+
+
+def tree_hash(top):
+    """Of names, kinds, owners, modes, times and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(top.rglob("*")):
+        s = path.lstat()
+        digest.update(repr((str(path), s.st_mode, s.st_uid, s.st_gid, s.st_mtime_ns, s.st_ctime_ns, s.st_nlink)).encode())
+        if path.is_file() and not path.is_symlink():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+class Sandboxes(Case):
+    def test_an_image_is_the_same_after_a_hundred_jobs(self):
+        root = sandbox.STORE / "images" / INSTALLED["image"].replace(":", "-") / "rootfs"
+        self.assertTrue((root / "opt/test-runner/bin/run.sh").exists())
+        before = tree_hash(root)
+        for i in range(100):
+            self.finish(("hello", "paths", "residue", "link")[i % 4])
+        self.assertEqual(tree_hash(root), before)
+
+    def test_guests_at_the_same_time_have_ids_of_their_own(self):
+        scopes = [self.start("pause")[1] for _ in range(5)]
+        ids = [sorted({sandbox.status(pid)["Uid"].split()[0] for pid in sandbox.in_scope(scope)
+                       if sandbox.status(pid)["Name"].strip() == "run.sh"}) for scope in scopes]
+        self.assertEqual([len(i) for i in ids], [1] * 5, ids)
+        self.assertEqual(len({i[0] for i in ids}), 5, ids)
+        self.assertNotIn(str(sandbox.uid()), {i[0] for i in ids})
+
+    def test_all_of_a_job_is_in_its_scope(self):
+        _, scope = self.start("pause")
+        names = [sandbox.status(pid)["Name"].strip() for pid in sandbox.in_scope(scope)]
+        for name in ("crun", ".pipeline-init", "run.sh"):
+            self.assertIn(name, names)
+        everywhere = [pid for pid in sandbox.processes() if (sandbox.status(pid) or {}).get("Name", "").strip() == "run.sh"]
+        self.assertTrue(everywhere)
+        for pid in everywhere:
+            self.assertRegex(sandbox.cgroup(pid), r"/pipeline-[0-9a-f]{8}-[0-9a-f]{16}\.scope$|^$")
+
+    def test_without_a_user_manager_no_job_is_run(self):
+        manager = f"user@{sandbox.uid()}.service"
+        suite.run("systemctl", "stop", manager)
+        self.addCleanup(lambda: wait_until(lambda: self.finish("hello")["code"] == 0))
+        self.addCleanup(suite.run, "systemctl", "start", manager)
+        self.assertTrue(wait_until(lambda: self.finish("hello")["code"] == 503))
+        self.assertEqual([pid for pid in sandbox.processes()
+                          if (sandbox.status(pid) or {}).get("Name", "").strip() == "run.sh"], [])
+
+    def test_kill_of_sandboxd_is_the_end_of_its_guests(self):
+        _, scope = self.start("pause")
+        guests = sandbox.in_scope(scope)
+        os.kill(suite.main_pid(sandbox.SERVICE), signal.SIGKILL)
+        self.assertTrue(wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in guests), 10))
+        self.assertTrue(wait_until(lambda: scope not in suite.scopes()))
+        self.assertTrue(wait_until(lambda: self.finish("hello")["code"] == 0))
+
+    def test_what_an_earlier_one_left_is_cleared(self):
+        prefix = suite.scopes()[0].rsplit("-", 1)[0] if suite.scopes() else self.start("slow")[1].rsplit("-", 1)[0]
+        suite.run("systemctl", "stop", sandbox.SERVICE)
+        self.addCleanup(suite.run, "systemctl", "start", sandbox.SERVICE)
+        left = subprocess.Popen(["runuser", "-u", sandbox.USER, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{sandbox.uid()}",
+                                 "systemd-run", "--user", "--scope", "--quiet", f"--unit={prefix}-dead", "sleep", "600"])
+        self.assertTrue(wait_until(lambda: f"{prefix}-dead.scope" in suite.scopes()))
+        folder = sandbox.RUNTIME / "deadbeefdeadbeef/crun/deadbeefdeadbeef"
+        folder.mkdir(parents=True)
+        (folder / "status").write_text("{}")
+        suite.run("chown", "-R", f"{sandbox.USER}:", sandbox.RUNTIME)
+        suite.run("systemctl", "start", sandbox.SERVICE)
+        self.assertTrue(wait_until(lambda: self.finish("hello")["code"] == 0))
+        self.assertNotIn(f"{prefix}-dead.scope", suite.scopes())
+        self.assertNotEqual(left.wait(5), 0)
+        self.assertFalse((sandbox.RUNTIME / "deadbeefdeadbeef").exists())
+
+
+class Pool(Case):
+    def test_none_are_parked_where_none_may_be(self):
+        self.configure(Parked=0)
+        self.assert_runs()
+        self.assert_no_scopes()
+        self.assertEqual(sandbox.ask(order="status")["parked"], 0)
+
+    def test_the_bound_holds(self):
+        self.configure(Parked=2)
+        orders = [self.start("slow")[0] for _ in range(5)]
+        for order in orders:
+            self.assertEqual(order.until(sandbox.ANSWER)["cause"], "exited")
+        self.assertTrue(wait_until(lambda: len(suite.scopes()) <= 2, 5), suite.scopes())
+        time.sleep(0.3)
+        self.assertLessEqual(len(suite.scopes()), 2)
+        self.assertLessEqual(sandbox.ask(order="status")["parked"], 2)
+
+    def test_so_does_that_of_memory(self):
+        self.configure(ParkedMemory="40M")
+        for order in [self.start("slow")[0] for _ in range(3)]:
+            order.until(sandbox.ANSWER)
+        self.assertTrue(wait_until(lambda: len(suite.scopes()) <= 1, 5), suite.scopes())
+
+    def test_one_that_waited_too_long_retires(self):
+        self.configure(ParkedAge="1s")
+        self.assert_runs()
+        self.assert_no_scopes()
+        self.assert_runs()
+
+    def test_more_than_may_run_are_refused(self):
+        self.configure(Running=1)
+        self.start("pause")
+        self.assertEqual(self.finish("hello")["code"], 503)
+
+
+class ByHand(Case):
+    def test_without_a_user_manager_it_says_so_and_ends(self):
+        suite.run("useradd", "--system", "--home-dir", "/nonexistent", "--add-subids-for-system", "byhand")
+        self.addCleanup(suite.run, "userdel", "byhand")
+        folder = tempfile.mkdtemp(prefix="by-hand-")
+        suite.run("chown", "byhand", folder)
+        done = subprocess.run(["runuser", "-u", "byhand", "--", "/usr/lib/pipeline/pipeline-sandboxd",
+                               f"--socket={folder}/s", f"--folder={folder}"], capture_output=True, text=True, timeout=30,
+                              check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("no systemd user manager", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
