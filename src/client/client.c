@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A ZeroMQ REQ socket, blocking: for tools that do one thing after the other. libzmq tries for ever to
  * connect and says nothing meanwhile, so for a unix socket the file is asked first whether it is there and
- * open to this user. */
+ * open to this user; and a monitor tells when a router does not let it in. */
 
 #include "client.h"
 
@@ -13,9 +13,13 @@
 #include <zmq.h>
 
 #define REPLY_SIZE_MAX_BYTES INT64_C(33554432)
+#define MONITOR              "inproc://client-monitor"
+#define HANDSHAKE_FAILED                                                              \
+        (ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | \
+         ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 
 struct Client {
-        void *context, *socket; /* owned */
+        void *context, *socket, *monitor; /* owned */
 };
 
 void client_reply_done(ClientReply *reply)
@@ -36,6 +40,10 @@ Client *client_free(Client *client)
 {
         if (!client)
                 return NULL;
+        if (client->socket)
+                (void) zmq_socket_monitor(client->socket, NULL, 0);
+        if (client->monitor)
+                (void) zmq_close(client->monitor);
         if (client->socket)
                 (void) zmq_close(client->socket);
         if (client->context)
@@ -66,7 +74,20 @@ static int set_options(void *socket)
         return 0;
 }
 
-int client_new(const char *address, Client **ret)
+static int open_monitor(Client *client)
+{
+        int linger = 0;
+
+        if (zmq_socket_monitor(client->socket, MONITOR, HANDSHAKE_FAILED) < 0)
+                return -errno;
+        client->monitor = zmq_socket(client->context, ZMQ_PAIR);
+        if (!client->monitor || zmq_setsockopt(client->monitor, ZMQ_LINGER, &linger, sizeof(linger)) < 0 ||
+            zmq_connect(client->monitor, MONITOR) < 0)
+                return -errno;
+        return 0;
+}
+
+int client_new(const char *address, const KeyFile *key, Client **ret)
 {
         _cleanup_(client_freep) Client *client = calloc(1, sizeof(Client));
         int r;
@@ -82,6 +103,10 @@ int client_new(const char *address, Client **ret)
         if (!client->socket)
                 return -errno;
         r = set_options(client->socket);
+        if (r >= 0 && key)
+                r = key_file_apply(key, client->socket);
+        if (r >= 0)
+                r = open_monitor(client);
         if (r < 0)
                 return r;
         if (zmq_connect(client->socket, address) < 0)
@@ -91,20 +116,22 @@ int client_new(const char *address, Client **ret)
 }
 
 /* Waits for the reply; signals do not end it. */
-static int await(void *socket, usec_t timeout_usec)
+static int await(const Client *client, usec_t timeout_usec)
 {
         usec_t end = now_usec(CLOCK_MONOTONIC) + timeout_usec;
 
         for (;;) {
-                zmq_pollitem_t item = { .socket = socket, .events = ZMQ_POLLIN };
+                zmq_pollitem_t items[] = { { .socket = client->socket, .events = ZMQ_POLLIN },
+                                           { .socket = client->monitor, .events = ZMQ_POLLIN } };
                 usec_t now = now_usec(CLOCK_MONOTONIC);
                 int n;
 
                 if (now >= end)
                         return CLIENT_NO_ANSWER;
-                n = zmq_poll(&item, 1, (long) ((end - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC));
+                n = zmq_poll(items, ARRAY_SIZE(items),
+                             (long) ((end - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC));
                 if (n > 0)
-                        return 0;
+                        return items[0].revents ? 0 : CLIENT_KEPT_OUT;
                 if (n < 0 && errno != EINTR)
                         return -errno;
         }
@@ -160,6 +187,6 @@ int client_ask(Client *client, json_object *request, usec_t timeout_usec, Client
                 return -ENOMEM;
         if (zmq_send(client->socket, text, strlen(text), 0) < 0)
                 return -errno;
-        r = await(client->socket, timeout_usec);
+        r = await(client, timeout_usec);
         return r != 0 ? r : receive(client->socket, ret);
 }

@@ -5,6 +5,7 @@
 
 #include "basic/io-util.h"
 #include "basic/time-util.h"
+#include "shared/key-file.h"
 
 #include <json-c/json.h>
 
@@ -23,7 +24,7 @@ void client_reply_done(ClientReply *reply);
 /* The error that the reply tells, borrowed; NULL where it has none. */
 const char *client_reply_error(const ClientReply *reply);
 
-/* `address` may be NULL: the package's unix socket. Conditions:
+/* `address` may be NULL: the package's unix socket; `key` too: plain text. Conditions:
  *   CLIENT_NO_ROUTER    nobody has that unix socket
  *   CLIENT_NOT_ALLOWED  this user may not use it
  *   CLIENT_BAD_ADDRESS  ZeroMQ does not take the address */
@@ -33,11 +34,13 @@ enum {
         CLIENT_BAD_ADDRESS = 3,
         CLIENT_NO_ANSWER = 4,
         CLIENT_BAD_REPLY = 5,
+        CLIENT_KEPT_OUT = 6,
 };
-int client_new(const char *address, Client **ret) _warn_unused_;
+int client_new(const char *address, const KeyFile *key, Client **ret) _warn_unused_;
 Client *client_free(Client *client);
 DEFINE_CLEANUP(Client *, client_free)
 
-/* Sends the object and waits. CLIENT_NO_ANSWER where nothing came in time: then the client is of no more
- * use. CLIENT_BAD_REPLY where it is no reply. */
+/* Sends the object and waits. CLIENT_NO_ANSWER where nothing came in time, CLIENT_KEPT_OUT where the router
+ * does not let it in with this key, or without one: then the client is of no more use. CLIENT_BAD_REPLY
+ * where it is no reply. */
 int client_ask(Client *client, json_object *request, usec_t timeout_usec, ClientReply *ret) _warn_unused_;

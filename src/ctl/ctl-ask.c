@@ -52,20 +52,45 @@ static int say_connection(const Ctl *ctl, const CtlVerb *verb, int condition, us
         case CLIENT_NO_ANSWER:
                 return ctl_fail(verb, CTL_NO_ANSWER, "no answer from %s in %" PRIu64 " s", router,
                                 timeout_usec / USEC_PER_SEC);
+        case CLIENT_KEPT_OUT:
+                if (!ctl->key)
+                        return ctl_fail(
+                                verb, CTL_NOT_ALLOWED,
+                                "the router at %s lets nobody in without a key; `pipelinectl keys new` "
+                                "where it runs makes one, and --key names it",
+                                router);
+                return ctl_fail(verb, CTL_NOT_ALLOWED,
+                                "the router at %s does not know the key in %s, or is not the one it is for; "
+                                "`pipelinectl keys list` where it runs shows which it knows",
+                                router, ctl->key);
         default:
                 return ctl_fail(verb, CTL_FAILED, "what %s answered is no reply", router);
         }
+}
+
+static int read_key(const Ctl *ctl, const CtlVerb *verb, KeyFile *ret)
+{
+        _cleanup_free_ char *error = NULL;
+        int r = ctl->key ? key_file_read_peer(ctl->key, ret, &error) : 0;
+
+        if (r == KEY_BAD || r == KEY_NONE)
+                return ctl_fail(verb, CTL_USAGE, "%s is no key: %s", ctl->key, error ?: "there is nothing");
+        return r < 0 ? ctl_fail(verb, CTL_FAILED, "cannot read %s: %s", ctl->key, strerror(-r)) : 0;
 }
 
 int ctl_ask(const Ctl *ctl, const CtlVerb *verb, json_object *request, usec_t timeout_usec, ClientReply *ret)
 {
         _cleanup_json_ json_object *owned = request;
         _cleanup_(client_freep) Client *client = NULL;
+        _cleanup_(key_file_done) KeyFile key = {};
         int r;
 
         if (!owned)
                 return -ENOMEM;
-        r = client_new(ctl->router, &client);
+        r = read_key(ctl, verb, &key);
+        if (r != 0)
+                return r;
+        r = client_new(ctl->router, ctl->key ? &key : NULL, &client);
         if (r == 0)
                 r = client_ask(client, owned, timeout_usec, ret);
         return r > 0 ? say_connection(ctl, verb, r, timeout_usec) : r;

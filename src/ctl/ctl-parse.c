@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#define N_COMMON 5U
+#define N_COMMON 6U
 
 typedef struct Parser {
         const CtlVerb *verb;
@@ -23,6 +23,7 @@ static void parser_init(Parser *parser, Ctl *ctl, const CtlVerb *verb, const Ctl
         const CtlOption common[N_COMMON] = {
                 { "json", CTL_FLAG, &ctl->json, NULL, "print JSON, and nothing else" },
                 { "router", CTL_TEXT, &ctl->router, "ADDRESS", "where the router is" },
+                { "key", CTL_TEXT, &ctl->key, "FILE", "the key for a router beyond this host" },
                 { "registry", CTL_TEXT, &ctl->registry, "FOLDER", "where pushed versions are" },
                 { "no-color", CTL_FLAG, &parser->wants_plain, NULL, "no colours" },
                 { "help", CTL_FLAG, &parser->wants_help, NULL, "this" },

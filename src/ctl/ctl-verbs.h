@@ -15,3 +15,4 @@ extern const CtlVerb ctl_verb_test;
 extern const CtlVerb ctl_verb_undeploy;
 extern const CtlVerb ctl_verb_versions;
 extern const CtlVerb ctl_verb_workers;
+extern const CtlVerb ctl_verb_keys;

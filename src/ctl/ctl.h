@@ -18,6 +18,7 @@ typedef enum CtlExit {
 /* The options every verb has. */
 typedef struct Ctl {
         const char *router;   /* ZeroMQ address; NULL: the unix socket of the package */
+        const char *key;      /* file of the key to speak to it with; NULL: none */
         const char *registry; /* folder of the embedded registry */
         bool json;            /* JSON on standard output, and nothing else */
         bool color;           /* colours are wanted: a terminal, no NO_COLOR, no --no-color, no --json */

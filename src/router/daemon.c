@@ -26,7 +26,7 @@
 #define EXIT_BAD_USE         2
 
 typedef struct Options {
-        const char *file, *seed;
+        const char *file, *seed, *key, *keys;
         const char *listen[N_LISTEN_MAX];
         size_t n_listen;
         bool force_worker_restart, is_over;
@@ -36,6 +36,8 @@ typedef struct Daemon {
         sd_event *event;
         void *context; /* of ZeroMQ */
         Principals principals;
+        const char *keys; /* folder of the keys of peers */
+        KeyFile key;      /* the router's own; without a secret where it has none */
         Store *store;
         Zap *zap;
         ZmqSource *source;
@@ -87,6 +89,20 @@ static void port_reloaded(void *userdata, const StoreConfig *config)
                 d->principals.loopback_roles = d->is_by_hand ? ROLE_ALL : ROLE_SUBMIT;
 }
 
+/* A folder that cannot be read changes nothing. */
+static int port_reload_keys(void *userdata)
+{
+        _cleanup_(key_folder_done) KeyFolder folder = {};
+        Daemon *d = userdata;
+        int r = key_folder_read(d->keys, &folder);
+
+        if (r < 0) {
+                log_errno(r, "Cannot read the keys in %s", d->keys);
+                return r == -ENOMEM ? r : 0;
+        }
+        return principals_set_keys(&d->principals, &folder);
+}
+
 /* Events */
 
 static int on_message(ZmqSource *source, ZmqMessage *message, void *userdata)
@@ -94,13 +110,13 @@ static int on_message(ZmqSource *source, ZmqMessage *message, void *userdata)
         Daemon *d = userdata;
         Bytes frames[ZMQ_N_FRAMES_MAX];
         const Principal *principal;
-        const char *name;
+        const char *id;
 
         if (message->n_frames < 2)
                 return 0;
-        name = zmq_msg_gets(&message->frames[1],
-                            "User-Id"); /* the first, the identity, does not always have it */
-        principal = name ? principals_get(&d->principals, name) : NULL;
+        /* The first frame, the identity, does not always have it. */
+        id = zmq_msg_gets(&message->frames[1], "User-Id");
+        principal = id ? principals_get(&d->principals, id) : NULL;
         if (!principal)
                 return 0; /* the handler lets nobody in without a name */
         for (size_t i = 0; i < message->n_frames; i++)
@@ -178,13 +194,13 @@ static int add_events(Daemon *d)
         return r < 0 ? r : 0;
 }
 
-static int bind_by_hand(void *socket, const Options *options)
+static int bind_by_hand(void *socket, const char *secret, const Options *options)
 {
         static const char *const defaults[] = { TCP_DEFAULT };
         const char *const *addresses = options->n_listen > 0 ? options->listen : defaults;
 
         for (size_t i = 0; i < MAX(options->n_listen, 1U); i++) {
-                int r = listen_bind(socket, addresses[i]);
+                int r = listen_bind(socket, secret, addresses[i]);
 
                 if (r < 0)
                         return r == -EPERM ? r : log_errno(r, "Cannot listen at %s", addresses[i]);
@@ -195,6 +211,7 @@ static int bind_by_hand(void *socket, const Options *options)
 
 static int open_socket(Daemon *d, const Options *options)
 {
+        const char *secret = d->key.secret[0] != '\0' ? d->key.secret : NULL;
         void *socket;
         int r = listen_new_socket(d->context, &socket);
 
@@ -205,7 +222,7 @@ static int open_socket(Daemon *d, const Options *options)
                 (void) zmq_close(socket);
                 return r;
         }
-        return d->is_by_hand ? bind_by_hand(socket, options) : listen_adopt(socket);
+        return d->is_by_hand ? bind_by_hand(socket, secret, options) : listen_adopt(socket, secret);
 }
 
 static int open_store(Daemon *d, const Options *options)
@@ -223,10 +240,37 @@ static int open_store(Daemon *d, const Options *options)
         return 0;
 }
 
+/* The router's own key and those of its peers. */
+static int open_keys(Daemon *d, const Options *options)
+{
+        _cleanup_free_ char *error = NULL, *credential = NULL;
+        const char *path = options->key;
+        int r = path ? 0 : key_file_credential(&credential);
+
+        if (r == 0 && (path || credential))
+                r = key_file_read_secret(path ?: credential, &d->key, &error);
+        if (r == KEY_BAD || (r == KEY_NONE && options->key)) {
+                log_error("Cannot use the router's key: %s", error ?: "there is no such file");
+                return -EINVAL;
+        }
+        if (r < 0)
+                return log_errno(r, "Cannot read the router's key");
+        d->keys = options->keys ?: KEY_FOLDER;
+        r = port_reload_keys(d);
+        if (r < 0)
+                return log_errno(r, "Cannot keep the keys");
+        if (d->key.secret[0] != '\0')
+                log_info("%zu keys of peers are known; the router's own is %s", d->principals.n_keys,
+                         d->key.public);
+        return 0;
+}
+
 /* The handler of ZAP before the socket, the socket last: nobody is let in before all is there. */
 static int open_daemon(Daemon *d, const Options *options)
 {
-        const RouterPort port = { d, port_now, port_now_realtime, port_send, port_restart, port_reloaded };
+        const RouterPort port = {
+                d, port_now, port_now_realtime, port_send, port_restart, port_reloaded, port_reload_keys
+        };
         sigset_t hangup;
         int r;
 
@@ -240,6 +284,9 @@ static int open_daemon(Daemon *d, const Options *options)
                 return log_errno(r, "Cannot start");
         d->principals.is_by_hand = d->is_by_hand;
         r = open_store(d, options);
+        if (r < 0)
+                return r;
+        r = open_keys(d, options);
         if (r < 0)
                 return r;
         d->context = zmq_ctx_new();
@@ -268,6 +315,7 @@ static void daemon_done(Daemon *d)
                 (void) zmq_ctx_term(d->context);
         store_free(d->store);
         principals_done(&d->principals);
+        key_file_done(&d->key);
         free(d->status_text);
         sd_event_unref(d->event);
 }
@@ -295,17 +343,20 @@ static const char help[] =
         "  FILE                    what the router remembers; made from the template where it is missing\n"
         "  --seed TEMPLATE         the template\n"
         "  --force-worker-restart  every worker begins anew once\n"
-        "  --listen ADDRESS        by hand: tcp:// on loopback or ipc://; may be repeated (" TCP_DEFAULT
-        ")\n"
+        "  --listen ADDRESS        by hand: tcp:// or ipc://; may be repeated (" TCP_DEFAULT ")\n"
+        "  --key FILE              the router's key, for addresses beyond loopback\n"
+        "  --keys FOLDER           the keys of peers (" KEY_FOLDER ")\n"
         "  --help, --version\n";
 
 static int parse_options(int argc, char **argv, Options *options)
 {
-        enum { SEED = 256, FORCE, LISTEN, HELP, VERSION };
+        enum { SEED = 256, FORCE, LISTEN, KEY, KEYS, HELP, VERSION };
         static const struct option known[] = {
                 { "seed", required_argument, NULL, SEED },
                 { "force-worker-restart", no_argument, NULL, FORCE },
                 { "listen", required_argument, NULL, LISTEN },
+                { "key", required_argument, NULL, KEY },
+                { "keys", required_argument, NULL, KEYS },
                 { "help", no_argument, NULL, HELP },
                 { "version", no_argument, NULL, VERSION },
                 {},
@@ -315,6 +366,10 @@ static int parse_options(int argc, char **argv, Options *options)
         while ((c = getopt_long(argc, argv, "", known, NULL)) >= 0) {
                 if (c == SEED)
                         options->seed = optarg;
+                else if (c == KEY)
+                        options->key = optarg;
+                else if (c == KEYS)
+                        options->keys = optarg;
                 else if (c == FORCE)
                         options->force_worker_restart = true;
                 else if (c == LISTEN && options->n_listen < N_LISTEN_MAX)

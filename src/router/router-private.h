@@ -179,6 +179,8 @@ int worker_on_message(Router *router, const Principal *principal, Bytes identity
 int worker_say(Router *router, Worker *worker, PeerType type, json_object *body) _warn_unused_;
 int worker_configure(Router *router, Worker *worker) _warn_unused_;
 int workers_configure(Router *router, Channel channel) _warn_unused_;
+/* Lets those go whose principal has the role no more. */
+int workers_dismiss_disallowed(Router *router) _warn_unused_;
 bool worker_serves(const Worker *worker, Channel channel, const char *track);
 bool worker_is_online(const Worker *worker);
 size_t worker_free_slots(const Worker *worker);

@@ -95,9 +95,11 @@ static int worker_lose(Router *router, Worker *worker, const char *why)
 static int worker_on_time(Router *router, Timer *timer)
 {
         Worker *worker = CONTAINER_OF(timer, Worker, timer);
+        const char *why = worker->is_leaving ? "its connection is gone" : "it says nothing any more";
 
-        log_worker(LOG_WARNING, MSG_ROUTER_WORKER_LOST, worker, "is lost",
-                   worker->is_leaving ? "its connection is gone" : "it says nothing any more");
+        if (!(worker->principal->roles & ROLE_WORKER))
+                why = "it is allowed in no more";
+        log_worker(LOG_WARNING, MSG_ROUTER_WORKER_LOST, worker, "is lost", why);
         return worker_lose(router, worker, "the worker that ran it is lost");
 }
 
@@ -123,15 +125,31 @@ static int say_to(Router *router, Bytes identity, PeerType type, json_object *bo
         return r < 0 ? r : router->port.send(router->port.userdata, frames, n + 1);
 }
 
+/* It gets nothing any more, and is lost when its timer fires. */
+static int worker_dismiss(Router *router, Worker *worker)
+{
+        worker->is_leaving = true;
+        worker_leave_seats(worker);
+        return timer_set(router, &worker->timer, router_now(router));
+}
+
+int workers_dismiss_disallowed(Router *router)
+{
+        int r = 0;
+
+        HASHMAP_FOREACH(Worker, worker, router->workers)
+                if (r == 0 && !(worker->principal->roles & ROLE_WORKER))
+                        r = worker_dismiss(router, worker);
+        return r;
+}
+
 int worker_say(Router *router, Worker *worker, PeerType type, json_object *body)
 {
         int r = say_to(router, (Bytes){ worker->identity, worker->identity_size }, type, body);
 
         if (r != ROUTER_GONE)
                 return r;
-        worker->is_leaving = true;
-        worker_leave_seats(worker);
-        r = timer_set(router, &worker->timer, router_now(router));
+        r = worker_dismiss(router, worker);
         return r < 0 ? r : ROUTER_GONE;
 }
 
@@ -318,6 +336,9 @@ static int admit(Router *router, const Principal *principal, Bytes identity, Hel
         Worker *worker;
         int r;
 
+        if (!principal_may_be_worker(principal, hello->name))
+                return refuse(router, identity,
+                              "not_allowed: this key is not bound to a worker of this name");
         if (before && before->principal != principal)
                 return refuse(router, identity, "a worker of this name belongs to another user");
         r = replace(router, principal, identity, hello, &worker);

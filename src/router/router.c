@@ -205,8 +205,12 @@ int router_on_time(Router *router)
 
 int router_reload(Router *router, char **ret_error)
 {
-        int r = store_reload(router->store, ret_error);
+        int r = router->port.reload_keys ? router->port.reload_keys(router->port.userdata) : 0;
 
+        if (r == 0)
+                r = workers_dismiss_disallowed(router);
+        if (r == 0)
+                r = store_reload(router->store, ret_error);
         if (r != 0)
                 return r;
         if (router->port.reloaded)

@@ -25,6 +25,8 @@ typedef struct RouterPort {
         int (*restart)(void *userdata);
         /* The file was read anew. */
         void (*reloaded)(void *userdata, const StoreConfig *config);
+        /* Reads anew who may do what, before the file: a fault in that one must not keep anybody in. */
+        int (*reload_keys)(void *userdata);
 } RouterPort;
 
 enum {

@@ -5,18 +5,20 @@
  * catalog/pipeline.catalog explains each (a lint test compares the two). */
 
 /* Router */
-#define MSG_ROUTER_JOB_ENDED      "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a01"
-#define MSG_ROUTER_JOB_RETRIED    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a02"
-#define MSG_ROUTER_WORKER_ONLINE  "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a03"
-#define MSG_ROUTER_WORKER_LOST    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a04"
-#define MSG_ROUTER_WORKER_REFUSED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a05"
-#define MSG_ROUTER_WORKER_LEFT    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a06"
-#define MSG_ROUTER_DEPLOYED       "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a07"
-#define MSG_ROUTER_NOT_ALLOWED    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a08"
-#define MSG_ROUTER_PEER_MALFORMED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a09"
-#define MSG_ROUTER_FILE_BAD       "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0a"
-#define MSG_ROUTER_FILE_OLD_KEYS  "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0b"
-#define MSG_ROUTER_INSTALL_FAILED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0c"
+#define MSG_ROUTER_JOB_ENDED          "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a01"
+#define MSG_ROUTER_JOB_RETRIED        "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a02"
+#define MSG_ROUTER_WORKER_ONLINE      "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a03"
+#define MSG_ROUTER_WORKER_LOST        "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a04"
+#define MSG_ROUTER_WORKER_REFUSED     "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a05"
+#define MSG_ROUTER_WORKER_LEFT        "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a06"
+#define MSG_ROUTER_DEPLOYED           "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a07"
+#define MSG_ROUTER_NOT_ALLOWED        "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a08"
+#define MSG_ROUTER_PEER_MALFORMED     "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a09"
+#define MSG_ROUTER_FILE_BAD           "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0a"
+#define MSG_ROUTER_FILE_OLD_KEYS      "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0b"
+#define MSG_ROUTER_INSTALL_FAILED     "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0c"
+#define MSG_ROUTER_KEY_BAD            "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0d"
+#define MSG_ROUTER_CONNECTION_REFUSED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0e"
 
 /* Worker */
 #define MSG_WORKER_JOB_STARTED    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a21"

@@ -209,7 +209,8 @@ int manager_new(sd_event *event, const WorkerSettings *settings, const ManagerOp
 
 int manager_start(Manager *m)
 {
-        int r = router_link_new(m->event, m->settings->router, &manager_link_handlers, m, &m->link);
+        const RouterPlace router = { m->settings->router, &m->settings->key };
+        int r = router_link_new(m->event, &router, &manager_link_handlers, m, &m->link);
 
         if (r >= 0)
                 manager_show_status(m);

@@ -16,18 +16,22 @@
 #define HEARTBEAT_USEC_DEFAULT USEC_PER_SEC
 #define DEAD_USEC_DEFAULT      (4 * USEC_PER_SEC)
 #define LINGER_MSEC            1000
-#define MONITOR_EVENTS         (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED)
-#define TICK_ACCURACY_USEC     (10 * USEC_PER_MSEC)
+#define HANDSHAKE_FAILED                                                              \
+        (ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | \
+         ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+#define MONITOR_EVENTS     (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | HANDSHAKE_FAILED | ZMQ_EVENT_DISCONNECTED)
+#define TICK_ACCURACY_USEC (10 * USEC_PER_MSEC)
 
 struct RouterLink {
         sd_event *event; /* borrowed: its owner outlives the link */
-        const char *address;
+        RouterPlace place;
         const RouterLinkHandlers *handlers;
         void *userdata;
         void *context; /* of ZeroMQ; owned */
         ZmqSource *socket, *monitor;
         sd_event_source *tick;
         bool is_connected;
+        bool is_kept_out;                             /* and that was told */
         usec_t heartbeat_usec, dead_usec, heard_usec; /* the last on the monotonic clock */
 };
 
@@ -80,6 +84,21 @@ static int on_message(ZmqSource *source, ZmqMessage *message, void *userdata)
         return link->handlers->message(link, &parsed, link->userdata);
 }
 
+/* Said once: it is tried again all the time. */
+static int on_kept_out(RouterLink *link, uint16_t event)
+{
+        const char *why = "it does not know this worker's key";
+
+        if (link->is_kept_out)
+                return 0;
+        link->is_kept_out = true;
+        if (link->place.key->secret[0] == '\0')
+                why = "it lets nobody in without a key";
+        else if (event != ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+                why = "it is not the one that this worker's key is for";
+        return link->handlers->lost(link, why, link->userdata);
+}
+
 static int on_monitor(ZmqSource *source, ZmqMessage *message, void *userdata)
 {
         RouterLink *link = userdata;
@@ -90,9 +109,12 @@ static int on_monitor(ZmqSource *source, ZmqMessage *message, void *userdata)
         memcpy(&event, zmq_msg_data(&message->frames[0]), sizeof(event));
         if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED && !link->is_connected) {
                 link->is_connected = true;
+                link->is_kept_out = false;
                 link->heard_usec = now_usec(CLOCK_MONOTONIC);
                 return link->handlers->connected(link, link->userdata);
         }
+        if (event & HANDSHAKE_FAILED)
+                return on_kept_out(link, event);
         if (event == ZMQ_EVENT_DISCONNECTED && link->is_connected) {
                 link->is_connected = false;
                 return link->handlers->lost(link, "the connection broke", link->userdata);
@@ -145,13 +167,15 @@ static int open_sockets(RouterLink *link)
         if (r < 0)
                 return r;
         r = set_options(zmq_source_socket(link->socket));
+        if (r >= 0 && link->place.key->secret[0] != '\0')
+                r = key_file_apply(link->place.key, zmq_source_socket(link->socket));
         if (r < 0)
                 return r;
         r = open_monitor(link);
         if (r < 0)
                 return r;
         link->heard_usec = now_usec(CLOCK_MONOTONIC);
-        return zmq_connect(zmq_source_socket(link->socket), link->address) < 0 ? -errno : 0;
+        return zmq_connect(zmq_source_socket(link->socket), link->place.address) < 0 ? -errno : 0;
 }
 
 static int reopen(RouterLink *link)
@@ -182,8 +206,8 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
         return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-int router_link_new(sd_event *event, const char *address, const RouterLinkHandlers *handlers, void *userdata,
-                    RouterLink **ret)
+int router_link_new(sd_event *event, const RouterPlace *place, const RouterLinkHandlers *handlers,
+                    void *userdata, RouterLink **ret)
 {
         _cleanup_(router_link_freep) RouterLink *link = malloc(sizeof(RouterLink));
         int r;
@@ -192,7 +216,7 @@ int router_link_new(sd_event *event, const char *address, const RouterLinkHandle
                 return -ENOMEM;
         *link = (RouterLink){
                 .event = event,
-                .address = address,
+                .place = *place,
                 .handlers = handlers,
                 .userdata = userdata,
                 .context = zmq_ctx_new(),

@@ -6,6 +6,7 @@
  */
 
 #include "proto/peer-message.h"
+#include "shared/key-file.h"
 
 #include <systemd/sd-event.h>
 
@@ -19,13 +20,19 @@ typedef struct RouterLinkHandlers {
         int (*message)(RouterLink *link, const PeerMessage *message, void *userdata);
         /* It is time for a heartbeat. */
         int (*beat)(RouterLink *link, void *userdata);
-        /* Nothing was heard for too long, or the connection broke; `why` is a literal. */
+        /* Nothing was heard for too long, the connection broke, or it was not let in; `why` is a literal. */
         int (*lost)(RouterLink *link, const char *why, void *userdata);
 } RouterLinkHandlers;
 
-/* `handlers` is borrowed, and so is `address`. -EINVAL where ZeroMQ does not take the address. */
-int router_link_new(sd_event *event, const char *address, const RouterLinkHandlers *handlers, void *userdata,
-                    RouterLink **ret) _warn_unused_;
+/* Where the router is, and with which key it is spoken to; a key without a secret: in plain text. */
+typedef struct RouterPlace {
+        const char *address;
+        const KeyFile *key;
+} RouterPlace;
+
+/* `handlers` is borrowed, and so is what `place` has. -EINVAL where ZeroMQ does not take the address. */
+int router_link_new(sd_event *event, const RouterPlace *place, const RouterLinkHandlers *handlers,
+                    void *userdata, RouterLink **ret) _warn_unused_;
 /* What was sent has a second to leave. */
 RouterLink *router_link_free(RouterLink *link);
 DEFINE_CLEANUP(RouterLink *, router_link_free)

@@ -19,6 +19,8 @@ void settings_done(WorkerSettings *settings)
         free(settings->name);
         strv_free(settings->topics);
         free(settings->router);
+        free(settings->key_file);
+        key_file_done(&settings->key);
         free(settings->folder);
         free(settings->registry);
         free(settings->sandbox);
@@ -139,6 +141,11 @@ static int set_path(char **place, const char *text, char **ret_error)
         return settings_set(place, text);
 }
 
+static int set_key_file(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        return set_path(&settings->key_file, text, ret_error);
+}
+
 static int set_registry(WorkerSettings *settings, const char *text, char **ret_error)
 {
         return set_path(&settings->registry, text, ret_error);
@@ -181,13 +188,10 @@ int settings_from_environment(WorkerSettings *settings, char *(*lookup)(const ch
                 const char *name;
                 int (*set)(WorkerSettings *settings, const char *text, char **ret_error);
         } variables[] = {
-                { "CHANNEL", set_channel },
-                { "TOPICS", set_topics },
-                { "SLOTS", settings_set_slots },
-                { "ROUTER", set_router },
-                { "REGISTRY", set_registry },
-                { "SANDBOX", set_sandbox },
-                { "INPUT_FOLDERS", set_input_folders },
+                { "CHANNEL", set_channel },        { "TOPICS", set_topics },
+                { "SLOTS", settings_set_slots },   { "ROUTER", set_router },
+                { "ROUTER_KEY", set_key_file },    { "REGISTRY", set_registry },
+                { "SANDBOX", set_sandbox },        { "INPUT_FOLDERS", set_input_folders },
                 { "STATE_DIRECTORY", set_folder },
         };
 
@@ -246,4 +250,24 @@ int settings_from_address(WorkerSettings *settings, const char *address, char **
         if (r != 0)
                 return r;
         return query ? set_query(settings, query, ret_error) : set_topics(settings, "", ret_error);
+}
+
+int settings_read_key(WorkerSettings *settings, char **ret_error)
+{
+        _cleanup_free_ char *credential = NULL, *error = NULL;
+        const char *path = settings->key_file;
+        int r = path ? 0 : key_file_credential(&credential);
+
+        if (r < 0 || (!path && !credential))
+                return r;
+        r = key_file_read_peer(path ?: credential, &settings->key, &error);
+        if (r == KEY_NONE && !path)
+                return 0;
+        if (r == KEY_NONE || r == KEY_BAD)
+                return bad(ret_error, string_format("the key for the router cannot be used: %s",
+                                                    error ?: "there is no such file"));
+        if (r < 0)
+                return bad(ret_error,
+                           string_format("the key for the router cannot be read: %s", strerror(-r)));
+        return 0;
 }

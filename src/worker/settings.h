@@ -5,6 +5,7 @@
  * environment says (the EnvironmentFile of its unit), what follows from its name. */
 
 #include "proto/name.h"
+#include "shared/key-file.h"
 
 typedef struct WorkerSettings {
         char *name;
@@ -12,6 +13,8 @@ typedef struct WorkerSettings {
         char **topics; /* tracks; NULL: generic */
         uint64_t slots;
         char *router;         /* ZeroMQ address, without channel and topics */
+        char *key_file;       /* or NULL */
+        KeyFile key;          /* what was in it; without a secret where there is none */
         char *folder;         /* lock, outcomes */
         char *registry;       /* folder of OCI layouts */
         char *sandbox;        /* path of the sandbox socket */
@@ -35,8 +38,8 @@ enum {
 int settings_init(WorkerSettings *settings, const char *name, char **ret_error) _warn_unused_;
 void settings_done(WorkerSettings *settings);
 
-/* The variables CHANNEL, TOPICS, SLOTS, ROUTER, REGISTRY, SANDBOX, INPUT_FOLDERS, STATE_DIRECTORY; `lookup`
- * is getenv(), or a test's. An empty one is not set. */
+/* The variables CHANNEL, TOPICS, SLOTS, ROUTER, ROUTER_KEY, REGISTRY, SANDBOX, INPUT_FOLDERS,
+ * STATE_DIRECTORY; `lookup` is getenv(), or a test's. An empty one is not set. */
 int settings_from_environment(WorkerSettings *settings, char *(*lookup)(const char *name),
                               char **ret_error) _warn_unused_;
 
@@ -45,5 +48,7 @@ int settings_from_environment(WorkerSettings *settings, char *(*lookup)(const ch
 int settings_from_address(WorkerSettings *settings, const char *address, char **ret_error) _warn_unused_;
 
 int settings_set_slots(WorkerSettings *settings, const char *text, char **ret_error) _warn_unused_;
+/* Reads the key for the router, where a file is named; else the unit's credential, where it is not empty. */
+int settings_read_key(WorkerSettings *settings, char **ret_error) _warn_unused_;
 /* Replaces a text. */
 int settings_set(char **place, const char *text) _warn_unused_;

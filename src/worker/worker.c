@@ -24,7 +24,7 @@
 typedef struct Arguments {
         ManagerOptions options;
         const char *name, *address, *folder;
-        const char *slots, *registry, *sandbox;
+        const char *slots, *registry, *sandbox, *key;
         char **input_folders; /* owned */
 } Arguments;
 
@@ -58,6 +58,7 @@ static int show_help(void)
                "                       the registry that images come from\n"
                "      --sandbox SOCKET\n"
                "                       the sandbox service to use; by hand a private one is started\n"
+               "      --key FILE       the key for a router beyond this host; see pipelinectl keys\n"
                "      --help           show this\n"
                "      --version        show the version\n"
                "\n"
@@ -86,6 +87,7 @@ enum {
         OPTION_INPUT,
         OPTION_REGISTRY,
         OPTION_SANDBOX,
+        OPTION_KEY,
 };
 
 static const struct option long_options[] = {
@@ -97,6 +99,7 @@ static const struct option long_options[] = {
         { "input", required_argument, NULL, OPTION_INPUT },
         { "registry", required_argument, NULL, OPTION_REGISTRY },
         { "sandbox", required_argument, NULL, OPTION_SANDBOX },
+        { "key", required_argument, NULL, OPTION_KEY },
         {},
 };
 
@@ -124,6 +127,9 @@ static int take_option(int option, Arguments *arguments)
                 return 0;
         case OPTION_SANDBOX:
                 arguments->sandbox = optarg;
+                return 0;
+        case OPTION_KEY:
+                arguments->key = optarg;
                 return 0;
         default:
                 return EXIT_USAGE + 1; /* getopt said what is wrong */
@@ -184,6 +190,8 @@ static int apply_arguments(WorkerSettings *settings, const Arguments *arguments,
                 r = settings_set(&settings->registry, arguments->registry);
         if (r == 0 && arguments->sandbox)
                 r = settings_set(&settings->sandbox, arguments->sandbox);
+        if (r == 0 && arguments->key)
+                r = settings_set(&settings->key_file, arguments->key);
         if (r == 0 && arguments->input_folders) {
                 strv_free(settings->input_folders);
                 settings->input_folders = NULL;
@@ -211,6 +219,8 @@ static int make_settings(const Arguments *arguments, WorkerSettings *settings, c
                 *ret_error = strdup("without its unit it needs an address and a folder");
                 r = *ret_error ? SETTINGS_BAD : -ENOMEM;
         }
+        if (r == 0)
+                r = settings_read_key(settings, ret_error);
         if (r == 0 && needs_sandbox(arguments)) {
                 free(settings->sandbox);
                 settings->sandbox = private_sandbox_address(settings->folder);
