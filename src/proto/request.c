@@ -89,6 +89,12 @@ Role action_role(Action action)
         return actions[action].role;
 }
 
+bool action_waits(Action action)
+{
+        return actions[action].channel != _CHANNEL_INVALID || action == ACTION_DEPLOY_CONTAINER_VERSION ||
+               action == ACTION_UPDATE_CONTAINER_VERSIONS || action == ACTION_LIST_AVAILABLE_CONTAINERS;
+}
+
 bool action_is_job(Action action, Channel *ret_channel)
 {
         *ret_channel = actions[action].channel;

@@ -52,6 +52,8 @@ typedef enum Action {
 const char *action_to_string(Action action);
 /* The role it needs. */
 Role action_role(Action action);
+/* Whether its answer comes from somebody else than the router, and so later. */
+bool action_waits(Action action);
 /* Whether it is a job for a worker, and of which channel. */
 bool action_is_job(Action action, Channel *ret_channel);
 

@@ -6,9 +6,13 @@
 #include <errno.h>
 #include <string.h>
 
+/* A larger one is not told back: who sends and never reads would have it lie here. */
+#define FAILED_REQUEST_MAX (16U * 1024U)
+
 int ask_new(Router *router, const Principal *principal, Bytes identity, Request *request, Ask **ret)
 {
         Ask *ask;
+        int r;
 
         if (identity.size > IDENTITY_MAX)
                 return -EINVAL;
@@ -22,7 +26,13 @@ int ask_new(Router *router, const Principal *principal, Bytes identity, Request 
         *request = (Request){};
         ask->start_usec = router_now(router);
         ask->start_realtime = router->port.now_realtime(router->port.userdata);
-        router->memory_size += ask->request.size;
+        ask->charge = ask->request.size;
+        router->memory_size += ask->charge;
+        r = peer_enter(router, ask);
+        if (r < 0) {
+                ask_free(router, ask);
+                return r;
+        }
         *ret = ask;
         return 0;
 }
@@ -31,7 +41,8 @@ Ask *ask_free(Router *router, Ask *ask)
 {
         if (!ask)
                 return NULL;
-        router->memory_size -= ask->request.size;
+        router->memory_size -= ask->charge;
+        peer_leave(router, ask);
         request_done(&ask->request);
         free(ask);
         return NULL;
@@ -55,7 +66,7 @@ int ask_answer(Router *router, const Ask *ask, const Parts *parts)
         Bytes frames[3] = { { ask->identity, ask->identity_size }, { "", 0 }, {} };
         int r;
 
-        if (parts->code != STATUS_OK && ask->request.body)
+        if (parts->code != STATUS_OK && ask->request.body && ask->request.size <= FAILED_REQUEST_MAX)
                 reply.failed_request = failed = request_without_secrets(ask->request.body);
         r = reply_write(&reply, &text);
         if (r < 0)

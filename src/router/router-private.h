@@ -27,6 +27,8 @@ struct Timer {
         int (*fire)(Router *router, Timer *timer);
 };
 
+typedef struct Account Account;
+
 /* A client that waits for an answer. */
 typedef struct Ask {
         uint8_t identity[IDENTITY_MAX];
@@ -34,7 +36,9 @@ typedef struct Ask {
         const Principal *principal;
         Request request; /* owned */
         usec_t start_realtime, start_usec;
-        ListLink link; /* in its job */
+        size_t charge;                      /* to router->memory_size */
+        Account *accounts[_PEER_SCOPE_MAX]; /* of who asked */
+        ListLink link;                      /* in its job */
 } Ask;
 
 /* Where jobs and workers meet: a track of a channel, or a channel as a whole (generic workers). */
@@ -122,6 +126,8 @@ struct Router {
         Hashmap *queries;     /* by id */
         Hashmap *kept;        /* by resend key */
         Hashmap *restarted;   /* keys of workers that were told to start anew; values are the router */
+        Hashmap *accounts;    /* router-peer.c */
+        List idle_accounts;
         List kept_order;
         size_t kept_size, memory_size;
         Place channels[_CHANNEL_MAX];
@@ -154,6 +160,18 @@ int ask_fail(Router *router, const Ask *ask, StatusCode code, const char *error,
              json_object *detail) _warn_unused_;
 /* 200 with a response, which is taken; NULL: there was no memory for it. */
 int ask_succeed(Router *router, const Ask *ask, json_object *response) _warn_unused_;
+
+/* router-peer.c */
+/* Counts what somebody asks for, and that it is over. */
+int peer_enter(Router *router, Ask *ask) _warn_unused_;
+void peer_leave(Router *router, Ask *ask);
+/* Whether it is within the limits of who asks. `waits`: it will not be answered at once. 0;
+ * PEER_REFUSED_IT: not, and that was answered. */
+enum {
+        PEER_REFUSED_IT = 1,
+};
+int peer_check(Router *router, Ask *ask, bool waits) _warn_unused_;
+void peer_forget_all(Router *router);
 
 /* router-job.c */
 /* Takes the ask, whatever comes of it. */

@@ -54,7 +54,7 @@ static int make_maps(Router *router)
 {
         Hashmap **const maps[] = { &router->workers,     &router->workers_by_key, &router->jobs,
                                    &router->jobs_by_key, &router->places,         &router->queries,
-                                   &router->kept,        &router->restarted };
+                                   &router->kept,        &router->restarted,      &router->accounts };
 
         for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
                 *maps[i] = hashmap_new();
@@ -75,6 +75,7 @@ int router_new(const RouterPort *port, Store *store, bool force_worker_restart, 
         router->store = store;
         router->force_worker_restart = force_worker_restart;
         list_init(&router->kept_order);
+        list_init(&router->idle_accounts);
         for (Channel channel = 0; channel < _CHANNEL_MAX; channel++)
                 place_init(&router->channels[channel]);
         r = make_maps(router);
@@ -108,6 +109,7 @@ Router *router_free(Router *router)
         if (router->places)
                 HASHMAP_FOREACH(Place, place, router->places)
                         free(place);
+        peer_forget_all(router);
         assert(router->timers.n_members == 0 && router->memory_size == 0);
         hashmap_free(router->workers);
         hashmap_free(router->workers_by_key);
@@ -117,6 +119,7 @@ Router *router_free(Router *router)
         hashmap_free(router->queries);
         hashmap_free(router->kept);
         hashmap_free(router->restarted);
+        hashmap_free(router->accounts);
         prioq_done(&router->timers);
         free(router);
         return NULL;
@@ -160,6 +163,11 @@ static int on_request(Router *router, const Principal *principal, Bytes identity
         r = ask_new(router, principal, identity, &request, &ask);
         if (r < 0)
                 return r;
+        r = peer_check(router, ask, parsed == 0 && action_waits(ask->request.action));
+        if (r != 0) {
+                ask_free(router, ask);
+                return r < 0 ? r : 0;
+        }
         return parsed == REQUEST_BAD ? answer_bad_request(router, ask, &error) : action_run(router, ask);
 }
 

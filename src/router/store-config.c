@@ -311,6 +311,20 @@ static const ConfKey time_keys[] = {
         { .key = NULL, .handler = unknown_setting },
 };
 
+static const ConfKey peer_keys[] = {
+        { "requests", YAML_SCALAR_NODE, conf_uint, offsetof(PeerLimits, requests), 0, 10000000 },
+        { "memory", YAML_SCALAR_NODE, conf_size, offsetof(PeerLimits, memory_bytes), 0, 64 * GIB },
+        { "rate", YAML_SCALAR_NODE, conf_uint, offsetof(PeerLimits, rate), 0, USEC_PER_SEC },
+        { .key = NULL, .handler = unknown_setting },
+};
+
+#define PEER(key_, scope_)                                                                    \
+        {                                                                                     \
+                .key = (key_), .type = YAML_MAPPING_NODE, .handler = conf_mapping,            \
+                .offset = offsetof(StoreConfig, peer_limits) + (scope_) * sizeof(PeerLimits), \
+                .table = peer_keys, .n_table = ARRAY_SIZE(peer_keys)                          \
+        }
+
 static const ConfKey any_channel[] = { { .key = NULL, .type = YAML_MAPPING_NODE, .handler = read_channel } };
 
 static const ConfKey file_keys[] = {
@@ -320,6 +334,8 @@ static const ConfKey file_keys[] = {
         { "request_memory", YAML_SCALAR_NODE, conf_size, offsetof(StoreConfig, memory_bytes), MIB,
           64 * GIB },
         { "answer_memory", YAML_SCALAR_NODE, conf_size, offsetof(StoreConfig, kept_bytes), 0, 64 * GIB },
+        PEER("peer_limits", PEER_PRINCIPAL),
+        PEER("connection_limits", PEER_CONNECTION),
         { "workers", YAML_MAPPING_NODE, conf_mapping, .table = any_channel,
           .n_table = ARRAY_SIZE(any_channel) },
 };

@@ -18,6 +18,20 @@ typedef struct Times {
         usec_t registry_usec; /* a question about the registry */
 } Times;
 
+/* What one peer may have at once; 0: any, of memory three quarters of all. */
+typedef struct PeerLimits {
+        uint64_t requests; /* under way */
+        uint64_t memory_bytes;
+        uint64_t rate; /* requests a second */
+} PeerLimits;
+
+/* A principal, with all its connections, and a connection. */
+typedef enum PeerScope {
+        PEER_PRINCIPAL,
+        PEER_CONNECTION,
+        _PEER_SCOPE_MAX,
+} PeerScope;
+
 typedef struct StoreTrack {
         Channel channel;
         TrackSettings settings; /* with the track's name */
@@ -29,9 +43,10 @@ typedef struct StoreConfig {
         Times times;
         uint64_t queue_length; /* jobs waiting for one track */
         uint64_t memory_bytes; /* of all requests under way */
-        uint64_t kept_bytes;   /* of answers kept for those who send again */
-        Role loopback_roles;   /* 0: not said */
-        StoreTrack **tracks;   /* owned */
+        PeerLimits peer_limits[_PEER_SCOPE_MAX];
+        uint64_t kept_bytes; /* of answers kept for those who send again */
+        Role loopback_roles; /* 0: not said */
+        StoreTrack **tracks; /* owned */
         size_t n_tracks;
         Hashmap *by_name;        /* of them: "CHANNEL/TRACK" */
         bool has_ports, has_aws; /* keys that mean nothing any more */

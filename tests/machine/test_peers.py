@@ -1,0 +1,252 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Peers that lie, flood, or do not read get nowhere, and nobody else notices: against the packaged router, with workers
+and clients made by hand."""
+
+import json
+import os
+import pathlib
+import socket as sockets
+import sys
+import time
+import unittest
+
+import zmq
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import peer
+import suite
+
+TRACK = "peers"
+CONFIG = pathlib.Path("/var/lib/pipeline-router/router.yml")
+ROUTER = "pipeline-router.service"
+
+
+def code(reply):
+    return reply["status"]["status_code"]
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.pid = suite.main_pid(ROUTER)
+
+    def tearDown(self):
+        """It is the same process, and answers at once."""
+        self.assertEqual(suite.main_pid(ROUTER), self.pid)
+        self.assertEqual(code(self.client().ask(action="router_status")), 200)
+
+    def keep(self, thing):
+        self.addCleanup(thing.close)
+        return thing
+
+    def client(self, endpoint=suite.UNIX):
+        return self.keep(peer.Client(endpoint))
+
+    def worker(self, name, *versions, slots=1, topics=(TRACK,)):
+        return self.keep(peer.Worker(name, list(topics), slots)).start(*versions)
+
+    def job(self, client, request_id="job", **more):
+        client.send(request_id, **suite.job(TRACK, "x", **more))
+
+
+class Lies(Case):
+    @classmethod
+    def setUpClass(cls):
+        worker, client = peer.Worker("peers-deploy", [TRACK]).start(), peer.Client()
+        peer.deploy(client, worker, TRACK)
+        worker.say("goodbye", {"reason": "done"})
+        worker.close()
+        client.close()
+
+    def test_an_outcome_of_anothers_job_counts_for_nothing(self):
+        honest, liar, client = self.worker("honest", "v1"), self.worker("liar", "v1"), self.client()
+        self.job(client, "a")
+        self.job(client, "b")
+        mine, theirs = honest.expect("job"), liar.expect("job")
+        liar.outcome(mine["job"], mine["token"], {"status": "forged"})
+        liar.outcome(mine["job"], theirs["token"], {"status": "forged"})
+        liar.outcome("0" * 32, "0" * 16, {"status": "forged"})
+        honest.outcome(mine["job"], mine["token"], {"status": "true"})
+        liar.outcome(theirs["job"], theirs["token"], {"status": "true"})
+        self.assertEqual([client.receive(r)["response"]["status"] for r in "ab"], ["true", "true"])
+
+    def test_a_stale_attempt_counts_for_nothing(self):
+        worker, client = self.worker("stale", "v1"), self.client()
+        self.job(client)
+        first = worker.expect("job")
+        worker.start("v1")  # begins anew, and knows nothing of the job: it is given out once more
+        second = worker.expect("job")
+        self.assertEqual((second["job"], second["attempt"]), (first["job"], 2))
+        self.assertNotEqual(second["token"], first["token"])
+        worker.outcome(first["job"], first["token"], {"status": "stale"})
+        worker.outcome(second["job"], second["token"], {"status": "fresh"})
+        worker.outcome(second["job"], second["token"], {"status": "again"})
+        self.assertEqual(client.receive("job")["response"]["status"], "fresh")
+        self.assertFalse(client.socket.poll(300), "it was answered twice")
+
+    def test_a_worker_is_who_it_is(self):
+        self.worker("taken", "v1")
+        theft = f"""
+import sys; sys.path.insert(0, "{pathlib.Path(peer.__file__).parent}")
+import peer
+worker = peer.Worker("taken", ["{TRACK}"])
+worker.hello()
+print(worker.expect("refused")["error"])"""
+        self.assertIn("belongs to another", suite.run("runuser", "-u", "pipeline-worker", "--", "python3", "-c", theft))
+        anybody = self.keep(peer.Worker("anybody", [TRACK], endpoint=suite.TCP))
+        anybody.hello()
+        self.assertIn("the role worker", anybody.expect("refused")["error"])
+        silent = self.keep(peer.Worker("silent", [TRACK]))
+        silent.hold("v1")
+        self.assertIn("hello first", silent.expect("refused")["error"])
+
+    def test_a_connections_identity_cannot_be_taken_over(self):
+        victim = self.keep(peer.Worker("victim", [TRACK]))
+        for thing in (victim, self.keep(peer.Worker("thief", [TRACK], endpoint=suite.TCP))):
+            thing.socket.close()
+            thing.socket = zmq.Context.instance().socket(zmq.DEALER)
+            thing.socket.linger = 0
+            thing.socket.routing_id = b"victim"
+            thing.socket.connect(suite.UNIX if thing is victim else suite.TCP)
+            if thing is victim:
+                victim.start("v1")
+            else:
+                thing.outcome("0" * 32, "0" * 16, {})
+                self.assertIsNone(thing.hears("refused"))
+        client = self.client()
+        self.job(client)
+        job = victim.expect("job")
+        victim.outcome(job["job"], job["token"], {"status": "true"})
+        self.assertEqual(client.receive("job")["response"]["status"], "true")
+
+    def test_rubbish_of_workers_is_dropped(self):
+        worker = self.worker("rubbish", "v1")
+        for frames in ([b"PIPELINE1"], [b"PIPELINE1", b"hello"], [b"PIPELINE1", b"hello", b"[]"], [b"PIPELINE1", b"what", b"{}"],
+                       [b"PIPELINE1", b"outcome", b"{}", b"x"], [b"PIPELINE1", b"heartbeat", b'{"slots": -1, "running": NaN}'],
+                       [b"PIPELINE1", b"configured", b'{"held": {"../..": {}}}'], [b"PIPELINE1", *[b"x"] * 1000]):
+            worker.socket.send_multipart(frames)
+        worker.say("heartbeat", {"slots": 1, "running": 0})
+        worker.expect("heartbeat")
+
+
+class Floods(Case):
+    def test_messages_of_any_shape_are_answered_or_end_their_connection(self):
+        for frames in ([b""], [b'{"action": "router_status"}'], [b""] * 2, [b"", *[b"x"] * 1000], [b"x"] * 1000,
+                       [b"", b"\xff" * 1000000]):
+            client = self.client(suite.TCP)
+            client.socket.send_multipart(frames)
+            self.assertTrue(client.socket.poll(5000), frames[:2])
+            self.assertEqual(code(json.loads(client.socket.recv_multipart()[-1])), 502)
+        client = self.client(suite.TCP)
+        client.socket.send_multipart([b"", b"x" * 5000000])
+        self.assertFalse(client.socket.poll(500))
+
+    def test_bytes_that_are_no_zeromq(self):
+        for data in (b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100, b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01NULL" + b"\0" * 48 + b"\xff" * 999):
+            with sockets.create_connection(("127.0.0.1", 5555)) as raw:
+                raw.sendall(data)
+                try:
+                    self.assertLess(len(raw.recv(4096)), 4096)
+                except ConnectionResetError:
+                    pass
+
+    def test_a_thousand_clients_come_and_go(self):
+        files = pathlib.Path(f"/proc/{self.pid}/fd")
+        before = len(os.listdir(files))
+        for _ in range(10):
+            clients = [peer.Client(endpoint) for endpoint in (suite.TCP, suite.UNIX) for _ in range(50)]
+            for client in clients:
+                client.send("x", action="router_status")
+            self.assertEqual({code(client.receive("x")) for client in clients[::2]}, {200})
+            for client in clients:
+                client.close()
+        end = time.monotonic() + 10
+        while len(os.listdir(files)) > before + 5 and time.monotonic() < end:
+            time.sleep(0.1)
+        self.assertLessEqual(len(os.listdir(files)), before + 5)
+
+    def test_who_does_not_read_keeps_nobody_waiting(self):
+        slow = zmq.Context.instance().socket(zmq.DEALER)
+        slow.linger, slow.rcvhwm, slow.rcvbuf = 0, 1, 4096
+        self.keep(slow).connect(suite.TCP)
+        memory = pathlib.Path(f"/proc/{self.pid}/status")
+        padding = "x" * 900000
+        for size, n in ((0, 5000), (900000, 200)):
+            for _ in range(n):
+                slow.send_multipart([b"", json.dumps({"action": "what", "padding": padding[:size]}).encode()])
+            self.assertEqual(code(self.client().ask(action="router_status")), 200)
+        resident = int(memory.read_text().split("VmRSS:")[1].split()[0])
+        self.assertLess(resident, 200000)
+
+
+class Limits(Case):
+    def setUp(self):
+        super().setUp()
+        self.before = CONFIG.read_text()
+        self.addCleanup(self.set_config, self.before)
+
+    def set_config(self, text):
+        CONFIG.write_text(text)
+        self.assertEqual(code(self.client().ask(action="reload_config")), 200)
+
+    def set_limits(self, text):
+        self.set_config(text + "\n" + self.before)
+
+    def test_requests_under_way_of_one_are_bounded_and_another_is_served(self):
+        self.set_limits("peer_limits: {requests: 3}")
+        worker = self.worker("bounded", "v1", slots=4)
+        greedy, other = self.client(suite.TCP), self.client()
+        for i in range(6):
+            self.job(greedy, f"r{i}", id="greedy")
+        for i in range(3, 6):
+            detail = greedy.receive(f"r{i}")["context"]["error_detail"]
+            self.assertEqual((detail["limit"], detail["value"], detail["used"]), ("peer_requests", 3, 4), detail)
+        self.job(other)
+        jobs = [worker.expect("job") for _ in range(4)]
+        mine = [job for job in jobs if job["id"] == "test"]
+        worker.outcome(mine[0]["job"], mine[0]["token"], {"status": "served"})
+        self.assertEqual(other.receive("job")["response"]["status"], "served")
+        self.assertEqual(greedy.ask(action="cancel", id="greedy")["response"]["cancelled"], 3)
+        self.assertEqual([code(greedy.receive(f"r{i}")) for i in range(3)], [403] * 3)
+        for job in (worker.expect("cancel") for _ in range(3)):
+            worker.outcome(job["job"], job["token"], {}, code=403)
+        self.job(greedy, "again")
+        job = worker.expect("job")
+        worker.outcome(job["job"], job["token"], {})
+        self.assertEqual(code(greedy.receive("again")), 200)
+
+    def test_memory_of_one_connection_is_bounded(self):
+        self.set_limits("connection_limits: {memory: 100K}")
+        worker = self.worker("memory", "v1", slots=4)
+        client = self.client(suite.TCP)
+        for i in range(3):
+            self.job(client, f"r{i}", padding="x" * 40000)
+        self.assertEqual(client.receive("r2")["context"]["error_detail"]["limit"], "connection_memory")
+        for _ in range(2):
+            job = worker.expect("job")
+            worker.outcome(job["job"], job["token"], {})
+        self.assertEqual([code(client.receive(r)) for r in ("r0", "r1")], [200, 200])
+
+    def test_the_rate_of_one_connection_is_bounded_and_another_is_served(self):
+        self.set_limits("connection_limits: {rate: 5}")
+        client, other = self.client(suite.TCP), self.client(suite.TCP)
+        for i in range(20):
+            client.send(f"r{i}", action="router_status")
+        replies = [client.receive(f"r{i}") for i in range(20)]
+        self.assertEqual([code(r) for r in replies[:5]], [200] * 5)
+        late = [r for r in replies if code(r) == 503]
+        self.assertGreaterEqual(len(late), 10)
+        self.assertEqual({r["context"]["error_detail"]["limit"] for r in late}, {"connection_rate"})
+        self.assertEqual(code(other.ask(action="router_status")), 200)
+        time.sleep(0.3)
+        self.assertEqual(code(client.ask(action="router_status")), 200)
+
+    def test_a_misspelt_limit_changes_nothing(self):
+        CONFIG.write_text("peer_limits: {reqests: 3}\n" + self.before)
+        self.assertEqual(code(self.client().ask(action="reload_config")), 400)
+        log = suite.run("journalctl", "-q", "-n", "5", "-u", ROUTER)
+        self.assertIn("peer_limits.reqests", log)
+
+
+if __name__ == "__main__":
+    unittest.main()
