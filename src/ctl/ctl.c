@@ -47,7 +47,7 @@ const char *ctl_style(const Ctl *ctl, CtlStyle style)
 static const CtlVerb *const VERBS[] = {
         &ctl_verb_push,     &ctl_verb_images,   &ctl_verb_rm,      &ctl_verb_deploy,
         &ctl_verb_undeploy, &ctl_verb_versions, &ctl_verb_workers, &ctl_verb_status,
-        &ctl_verb_test,     &ctl_verb_logs,     &ctl_verb_keys,
+        &ctl_verb_test,     &ctl_verb_logs,     &ctl_verb_keys,    &ctl_verb_check_host,
 };
 
 static const CtlVerb *find_verb(const char *name)

@@ -70,11 +70,13 @@ int confine_namespace(const char **ret_what)
 
 int confine_resources(uint64_t open_files)
 {
+        /* Of RLIMIT_CORE 0 is not the least: it does not keep a core from a program that the host's
+         * core_pattern names. 1 does, and is less than any core. */
         const struct {
                 int resource;
                 rlim_t limit;
         } limits[] = {
-                { RLIMIT_NOFILE, open_files },  { RLIMIT_CORE, 0 },          { RLIMIT_MEMLOCK, 8U << 20 },
+                { RLIMIT_NOFILE, open_files },  { RLIMIT_CORE, 1 },          { RLIMIT_MEMLOCK, 8U << 20 },
                 { RLIMIT_MSGQUEUE, 64U << 10 }, { RLIMIT_SIGPENDING, 1024 }, { RLIMIT_NICE, 0 },
                 { RLIMIT_RTPRIO, 0 },
         };

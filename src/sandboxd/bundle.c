@@ -34,7 +34,7 @@ static const char config_text[] =
         "  \"env\":[],"
         "  \"cwd\":\"/\","
         "  \"noNewPrivileges\":true,"
-        "  \"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":0,\"hard\":0}],"
+        "  \"rlimits\":[{\"type\":\"RLIMIT_CORE\",\"soft\":1,\"hard\":1}],"
         "  \"capabilities\":{"
         "   \"bounding\":" CAPABILITIES ","
         "   \"effective\":" CAPABILITIES ","

@@ -303,6 +303,23 @@ class Pool(Case):
         self.assertEqual(self.finish("hello")["code"], 503)
 
 
+class CheckHost(unittest.TestCase):
+    def test_the_host_is_looked_at(self):
+        """All is well in the machine, but the controllers, which are where limits are enforced alone."""
+        done = subprocess.run(["pipelinectl", "check-host", "--json"], capture_output=True, text=True, check=False)
+        bad = [f["check"] for f in json.loads(done.stdout)["host"] if f["verdict"] == "bad"]
+        enforced = sandbox.ask(order="status")["limits_enforced"]
+        self.assertEqual((done.returncode, bad), (0, []) if enforced else (1, ["controllers"]), done.stdout)
+
+    def test_what_is_not_well_is_said_with_what_to_do(self):
+        linger = pathlib.Path("/var/lib/systemd/linger/pipeline-sandbox")
+        linger.unlink()
+        self.addCleanup(linger.touch)
+        done = subprocess.run(["pipelinectl", "check-host"], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("loginctl enable-linger pipeline-sandbox", done.stdout)
+
+
 class ByHand(Case):
     def test_without_a_user_manager_it_says_so_and_ends(self):
         suite.run("useradd", "--system", "--home-dir", "/nonexistent", "--add-subids-for-system", "byhand")

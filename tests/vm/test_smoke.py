@@ -56,6 +56,9 @@ class Smoke(unittest.TestCase):
     def test_limits_are_enforced_and_say_so(self):
         self.assertIs(self.good["context"]["limits_enforced"], True)
 
+    def test_the_host_has_all_that_is_needed(self):
+        self.assertIn("libseccomp", suite.run("pipelinectl", "check-host"))
+
     def test_a_memory_bomb_is_answered_403_memory(self):
         self.limited("memory", 403, "memory")
 

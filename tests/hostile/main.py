@@ -1,0 +1,208 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The adversarial suite, inside a machine with the packages installed: every case of cases.py and special.py, a known-good
+job beside each and after it, and an audit.
+
+usage: main.py [NAME…]        NAME: a letter, a number, or a CVE
+"""
+
+import json
+import pathlib
+import sys
+import time
+import traceback
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "lib")]
+sys.dont_write_bytecode = True
+import audit
+import cases
+import hooks
+import images
+import sandbox
+import special
+import suite
+
+TRACK = "hostile"
+
+
+def matches(case, names):
+    """A letter, a number with all its variants, one variant, or what it is a regression case of."""
+    if not names:
+        return True
+    number = case.number
+    return any(name == number[0] or name == number or number.startswith(name + "-") or name in case.cve for name in names)
+
+
+class Hostile:
+    track = TRACK
+
+    def __init__(self):
+        self.n_passed = self.n_failed = 0
+        suite.set_limits(**cases.LIMITS)
+        sandbox.configure(Parked=2, ParkedAge="3h")
+        tar = images.write()
+        suite.install(TRACK, tar, settings="SLOTS=2\n")
+        images.remove(tar)
+        self.input = suite.write_input("hostile", {"solution": "nothing\n"})
+        self.good = self.ask(exercise="hello")
+        assert self.good["status"]["status_code"] == 200, self.good
+        self.good_beside = self.ask(exercise="beside")
+        self.enforced = self.good["context"]["limits_enforced"]
+        self.digest = self.good["context"]["digest"]
+        for _ in range(2):
+            self.together("beside", "beside")
+        self.audit = audit.Audit([f"{TRACK}-1"])
+
+    @staticmethod
+    def say(text):
+        print(text, flush=True)
+
+    def job(self, exercise, track=TRACK, uri=None, **more):
+        return suite.job(track, exercise, uri=uri or self.input, **more)
+
+    def ask(self, exercise, **more):
+        client = suite.Client()
+        try:
+            return client.ask(**self.job(exercise, **more))
+        finally:
+            client.close()
+
+    def together(self, *exercises):
+        clients = [suite.Client().send(**self.job(exercise)) for exercise in exercises]
+        replies = [client.receive() for client in clients]
+        for client in clients:
+            client.close()
+        return replies
+
+    def wait_until_good(self, seconds=60):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                reply = self.ask(exercise="hello", timeout=20)
+            except TimeoutError:
+                continue
+            if reply["status"]["status_code"] == 200:
+                return reply["response"] == self.good["response"]
+            time.sleep(0.3)
+        return False
+
+    # One case
+
+    def judge(self, case, reply):
+        """What is wrong with a reply."""
+        code, detail = reply["status"]["status_code"], reply["context"].get("error_detail", {})
+        invocation = reply["context"].get("invocation", {})
+        codes = case.code if isinstance(case.code, tuple) else (case.code,)
+        if code not in codes:
+            yield f"{code} instead of {case.code}: {json.dumps(detail)[:300]}"
+            return
+        if detail.get("limit") != case.limit:
+            yield f"limit {detail.get('limit')} instead of {case.limit}"
+        if case.limit and not detail["used"] >= detail["value"] > 0:
+            yield f"{detail['used']} used of {detail['value']}"
+        if case.signal and invocation.get("signal") != case.signal:
+            yield f"signal {invocation.get('signal')} instead of {case.signal}"
+        if case.status and invocation.get("exit_status") != case.status:
+            yield f"exit status {invocation.get('exit_status')} instead of {case.status}"
+        if "root:" in json.dumps(reply):
+            yield "a file of the host is in the reply"
+        yield from self.judge_found(case, reply.get("response"))
+
+    @staticmethod
+    def judge_found(case, response):
+        found = (response or {}).get("found", {}) if isinstance(response, dict) else {}
+        for name, wanted in (case.found or {}).items():
+            got = found.get(name)
+            if callable(wanted):
+                good = wanted(got)
+            else:
+                good = got in wanted if isinstance(wanted, tuple) else got == wanted
+            if not good:
+                yield f"{name}: {got}"
+        if case.response and not case.response(response):
+            yield f"response: {json.dumps(response)[:200]}"
+
+    def run_guest(self, case):
+        if case.input != "nothing\n":
+            uri = suite.write_input("hostile-given", {"solution": case.input})
+        else:
+            uri = self.input
+        if case.before:
+            getattr(hooks, case.before)()
+        more = {"execution_timeout": case.seconds} if case.seconds else {}
+        beside = suite.Client().send(**self.job("beside"))
+        reply = self.ask(exercise=case.number.replace("-again", ""), uri=uri, **more)
+        beside_reply = beside.receive()
+        beside.close()
+        wrong = list(self.judge(case, reply))
+        if case.after:
+            wrong += filter(None, [getattr(hooks, case.after)()])
+        if case.check and not wrong:
+            wrong += filter(None, [case.check(reply)])
+        if beside_reply.get("response") != self.good_beside["response"]:
+            wrong.append(f"the one beside it: {json.dumps(beside_reply)[:300]}")
+        limit = reply["context"].get("error_detail", {}).get("limit")
+        return f"{reply['status']['status_code']}{f' {limit}' if limit else ''}", wrong
+
+    def run_special(self, case):
+        wrong = case.run(self)
+        if case.ends_daemons:
+            self.wait_until_good()
+            for _ in range(2):
+                self.together("beside", "beside")
+            self.audit.accept_daemons()
+        if isinstance(case, special.Special) and case.number.startswith("D1"):
+            self.together("beside", "beside")
+            self.audit.accept_images()
+        return "as expected" if not wrong else "not as expected", [wrong] if wrong else []
+
+    def run(self, case):
+        began = time.monotonic()
+        try:
+            got, wrong = self.run_guest(case) if isinstance(case, cases.Case) else self.run_special(case)
+        except Exception:  # pylint: disable=broad-except
+            got, wrong = "broken", [traceback.format_exc()]
+        found = self.audit.run()
+        after = self.ask(exercise="hello")
+        if after.get("response") != self.good["response"]:
+            found.append(f"the next job: {json.dumps(after)[:300]}")
+        if not suite.scopes() or after["context"].get("scope") == self.good["context"]["scope"]:
+            found.append("no new scope")
+        expected = self.expected(case)
+        verdict = "FAIL" if wrong or found else "ok"
+        self.say(f"{verdict:4} {case.number:13} {case.what[:46]:46} {expected:16} {got:16} "
+                 f"{'audit: FAIL' if found else 'audit: clean'} {time.monotonic() - began:5.1f} s"
+                 f"{'  ' + ' '.join(case.cve) if case.cve else ''}")
+        for text in wrong + found:
+            self.say("     " + text[:2000].replace("\n", "\n     "))
+        self.n_failed += bool(wrong or found)
+        self.n_passed += not (wrong or found)
+
+    @staticmethod
+    def expected(case):
+        if isinstance(case, special.Special):
+            return "as expected"
+        code = "/".join(map(str, case.code)) if isinstance(case.code, tuple) else str(case.code)
+        return f"{code}{f' {case.limit}' if case.limit else ''}"
+
+
+def chosen(names, enforced):
+    """Those that can be shown here: limits of the kernel need a kernel that holds them."""
+    here = ("both", "vm") if enforced else ("both", "machine")
+    return [case for case in cases.CASES + special.SPECIAL if case.where in here and matches(case, names)]
+
+
+def main():
+    sys.set_int_max_str_digits(0)  # one of the results is a number of 100,000 digits
+    hostile = Hostile()
+    hostile.say(f"== hostile guests, limits {'enforced' if hostile.enforced else 'not enforced'} by the kernel")
+    hostile.say(f"     {'case':13} {'what is tried':46} {'expected':16} {'got':16}")
+    for case in chosen(sys.argv[1:], hostile.enforced):
+        hostile.run(case)
+    print(f"{hostile.n_passed} passed, {hostile.n_failed} failed")
+    return 1 if hostile.n_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
