@@ -32,7 +32,7 @@ typedef struct FileInput {
         int file_fd;                   /* the file under way, or none */
         uint64_t file_left;
         uint64_t size_max, size_left;
-        unsigned n_files;
+        uint64_t n_files, n_files_max;
 } FileInput;
 
 static void file_input_free(Input *input)
@@ -160,7 +160,7 @@ static int enter(FileInput *in, int fd, size_t path_length)
         return 0;
 }
 
-static int file_input_open(const char *rest, const InputLimits *limits, Input **ret, char **ret_error)
+static int file_input_open(const char *rest, const InputContext *context, Input **ret, char **ret_error)
 {
         _cleanup_(file_input_freep) FileInput *in = calloc(1, sizeof(FileInput));
         _cleanup_free_ char *path = rest[0] == '/' ? uri_decode(rest) : NULL;
@@ -169,10 +169,11 @@ static int file_input_open(const char *rest, const InputLimits *limits, Input **
         if (!in)
                 return -ENOMEM;
         in->file_fd = -EBADF;
-        in->size_max = in->size_left = limits->size_max;
+        in->size_max = in->size_left = context->size_max;
+        in->n_files_max = MIN(context->n_files_max, INPUT_FILES_MAX);
         if (!path)
                 return input_bad(ret_error, strdup("an input's URI looks like file:///FOLDER/"));
-        fd = open_allowed(path, limits->folders);
+        fd = open_allowed(path, context->folders);
         if (fd < 0)
                 return input_bad(ret_error, strdup(open_error(fd)));
         r = enter(in, fd, 0);
@@ -193,9 +194,9 @@ static int bad_entry(const FileInput *in, const char *what, char **ret_error)
 static int start_file(FileInput *in, int fd, const struct stat *st, Buffer *out, char **ret_error)
 {
         in->file_fd = fd;
-        if (++in->n_files > INPUT_FILES_MAX)
-                return input_bad(ret_error,
-                                 string_format("the input has more than %u files", INPUT_FILES_MAX));
+        if (++in->n_files > in->n_files_max)
+                return input_bad(ret_error, string_format("the input has more than %" PRIu64 " files",
+                                                          in->n_files_max));
         if ((uint64_t) st->st_size > in->size_left)
                 return input_bad(ret_error,
                                  string_format("the input is larger than %" PRIu64 " bytes", in->size_max));

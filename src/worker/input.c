@@ -9,6 +9,7 @@
 
 static const InputScheme *const schemes[] = {
         &input_file,
+        &input_s3,
 };
 
 int input_bad(char **ret_error, char *message)
@@ -19,7 +20,7 @@ int input_bad(char **ret_error, char *message)
         return INPUT_BAD;
 }
 
-int input_open(const char *uri, const InputLimits *limits, Input **ret, char **ret_error)
+int input_open(const char *uri, const InputContext *context, Input **ret, char **ret_error)
 {
         int r;
 
@@ -28,12 +29,15 @@ int input_open(const char *uri, const InputLimits *limits, Input **ret, char **r
 
                 if (!rest)
                         continue;
-                r = schemes[i]->open(rest, limits, ret, ret_error);
-                if (r == 0)
+                r = schemes[i]->open(rest, context, ret, ret_error);
+                if (r == 0 || r == INPUT_FETCHING)
                         (*ret)->scheme = schemes[i];
                 return r;
         }
-        return input_bad(ret_error, strdup("inputs of this scheme are not known; file:///FOLDER/ is"));
+        return input_bad(
+                ret_error,
+                strdup("inputs of this scheme are not known; file:///FOLDER/ and s3://BUCKET/FOLDER/ "
+                       "are"));
 }
 
 Input *input_free(Input *input)
@@ -46,4 +50,9 @@ Input *input_free(Input *input)
 int input_fill(Input *input, Buffer *out, size_t size_max, char **ret_error)
 {
         return input->scheme->fill(input, out, size_max, ret_error);
+}
+
+char *input_progress(const Input *input)
+{
+        return input->scheme->progress ? input->scheme->progress(input) : NULL;
 }

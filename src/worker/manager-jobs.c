@@ -4,8 +4,6 @@
 
 #include "manager-private.h"
 
-#include "run.h"
-
 #include "basic/string-util.h"
 #include "shared/log.h"
 #include "shared/message-ids.h"
@@ -159,10 +157,10 @@ int manager_on_job(Manager *m, json_object *body, char **ret_error)
                 return -ENOMEM;
         task->manager = m;
         list_append(&m->tasks, &task->link);
-        r = run_new(m->event, m->settings, &job, on_run_ended, task, &task->run);
+        r = run_new(&m->run_host, &job, on_run_ended, task, &task->run);
         if (r < 0)
                 return r;
-        r = run_start(task->run, m->holdings);
+        r = run_start(task->run);
         if (r >= 0)
                 manager_show_status(m);
         return r;

@@ -9,6 +9,7 @@
 #include "holdings.h"
 #include "outcome-store.h"
 #include "router-link.h"
+#include "run.h"
 
 #include "basic/list.h"
 
@@ -20,6 +21,10 @@ struct Manager {
         RouterLink *link;
         Holdings *holdings;
         OutcomeStore *outcomes;
+        CurlSource *curl;
+        AwsIdentity *identity;
+        S3Client *s3; /* NULL: this libcurl cannot */
+        RunHost run_host;
         List tasks; /* the jobs that run; owns its members */
         sd_event_source *patience, *hello_again, *last_acks;
         bool is_configured;  /* the router of this connection has said what to hold */

@@ -145,6 +145,9 @@ Manager *manager_free(Manager *m)
         router_link_free(m->link);
         holdings_free(m->holdings);
         outcome_store_free(m->outcomes);
+        s3_client_free(m->s3);
+        aws_identity_free(m->identity);
+        curl_source_free(m->curl);
         sd_event_source_disable_unref(m->patience);
         sd_event_source_disable_unref(m->hello_again);
         sd_event_source_disable_unref(m->last_acks);
@@ -180,6 +183,21 @@ static int add_timer(Manager *m, sd_event_source **ret, sd_event_time_handler_t 
         return r < 0 ? r : 0;
 }
 
+/* Whoever has no input there asks for nothing there either: credentials are fetched when the first job wants
+ * them. */
+static int open_s3(Manager *m)
+{
+        const char *problem = aws_sign_check(curl_version_info(CURLVERSION_NOW)->version_num);
+        int r = curl_source_new(m->event, &m->curl);
+
+        if (r >= 0)
+                r = aws_identity_new(m->event, m->curl, getenv, &m->identity);
+        if (r >= 0 && !problem)
+                r = s3_client_new(m->event, m->curl, m->identity, &m->settings->s3, &m->s3);
+        m->run_host = (RunHost){ m->event, m->settings, m->holdings, m->s3, problem };
+        return r;
+}
+
 int manager_new(sd_event *event, const WorkerSettings *settings, const ManagerOptions *options,
                 Manager **ret)
 {
@@ -195,6 +213,8 @@ int manager_new(sd_event *event, const WorkerSettings *settings, const ManagerOp
                 r = outcome_store_new(settings->folder, &m->outcomes);
         if (r >= 0)
                 r = holdings_new(event, settings, on_holdings_change, m, &m->holdings);
+        if (r >= 0)
+                r = open_s3(m);
         if (r >= 0)
                 r = add_timer(m, &m->patience, on_patience, true);
         if (r >= 0)

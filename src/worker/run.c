@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A run goes through: nothing ordered; ordered, the input goes out; the guest runs; over. One timer holds
- * the time of the set-up until the guest has started, and then a last resort behind the guest's own limit,
- * which is sandboxd's to hold. Whatever ends it early has one way out, run_fail(), and the first reason
- * stays. */
+/* A run goes through: the input is fetched, where it does not lie here; ordered, the input goes out; the
+ * guest runs; over. One timer holds the time of the set-up until the guest has started, and then a last
+ * resort behind the guest's own limit, which is sandboxd's to hold. Whatever ends it early has one way out,
+ * run_fail(), and the first reason stays. */
 
 #include "run.h"
 
@@ -22,8 +22,7 @@
 #define TIMER_ACCURACY (10 * USEC_PER_MSEC)
 
 struct Run {
-        sd_event *event; /* borrowed, like the next */
-        const WorkerSettings *settings;
+        const RunHost *host; /* borrowed */
         RunHandler on_ended;
         void *userdata;
         Job job;
@@ -96,14 +95,18 @@ int run_cancel(Run *run, const char *reason)
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
+        _cleanup_free_ char *progress = NULL;
         Run *run = userdata;
 
         if (run->has_started)
                 return run_fail(run, STATUS_WORKER_ERROR,
                                 strdup("the sandbox service did not end the job at its time limit"));
+        if (!run->order && run->input)
+                progress = input_progress(run->input);
         return run_fail(run, STATUS_SETUP_FAILED,
-                        string_format("input and sandbox were not ready after %" PRIu64 " ms",
-                                      run->job.setup_usec / USEC_PER_MSEC));
+                        string_format("input and sandbox were not ready after %" PRIu64 " ms%s%s",
+                                      run->job.setup_usec / USEC_PER_MSEC, progress ? ": " : "",
+                                      progress ?: ""));
 }
 
 static int set_deadline(Run *run, usec_t usec)
@@ -149,7 +152,7 @@ static int take_started(Run *run, const Frame *frame)
         run->has_started = true;
         log_struct(LOG_DEBUG,
                    LOG_FIELDS({ "MESSAGE_ID", MSG_WORKER_JOB_STARTED }, { "PIPELINE_JOB", run->job.job },
-                              { "PIPELINE_WORKER", run->settings->name },
+                              { "PIPELINE_WORKER", run->host->settings->name },
                               { "PIPELINE_SCOPE", json_text(body, "scope") }),
                    "Job %s has started", run->job.job);
         return set_deadline(run, run->job.limits.wall_usec + MARGIN_USEC);
@@ -266,7 +269,8 @@ static int send_order(Run *run, const HeldVersion *held)
 
         r = make_order(run, held, &body);
         if (r >= 0)
-                r = order_new(run->event, run->settings->sandbox, body, &run_handlers, run, &run->order);
+                r = order_new(run->host->event, run->host->settings->sandbox, body, &run_handlers, run,
+                              &run->order);
         if (r == -E2BIG)
                 return run_fail(run, STATUS_SETUP_FAILED,
                                 strdup("the program's arguments and environment "
@@ -274,62 +278,114 @@ static int send_order(Run *run, const HeldVersion *held)
         return r;
 }
 
-static int open_input(Run *run, char **ret_error)
-{
-        const InputLimits limits = { run->settings->input_folders, run->job.limits.written_bytes };
-
-        return input_open(run->job.input, &limits, &run->input, ret_error);
-}
-
-int run_start(Run *run, const Holdings *holdings)
+/* The version, as it is held at this moment; RUN_OVER where it is not. */
+enum {
+        RUN_OVER = 1,
+};
+static int find_version(Run *run, HeldVersion *ret)
 {
         _cleanup_free_ char *error = NULL;
-        HeldVersion held;
         unsigned code;
-        int r;
+        int r = holdings_find(run->host->holdings, run->job.track, run->job.version, ret, &code, &error);
 
-        r = set_deadline(run, run->job.setup_usec);
-        if (r < 0)
-                return r;
-        r = holdings_find(holdings, run->job.track, run->job.version, &held, &code, &error);
         if (r == HOLDINGS_MISSING)
-                return run_fail(run, code, TAKE_PTR(error));
-        if (r < 0)
+                r = run_fail(run, code, TAKE_PTR(error));
+        else if (r == 0 && run->job.digest && !streq(run->job.digest, ret->digest))
+                r = run_fail(run, STATUS_VERSION_NOT_ON_WORKER,
+                             string_format("this worker holds another image under %s", run->job.version));
+        else
                 return r;
-        if (run->job.digest && !streq(run->job.digest, held.digest))
-                return run_fail(run, STATUS_VERSION_NOT_ON_WORKER,
-                                string_format("this worker holds another image under %s", run->job.version));
+        return r < 0 ? r : RUN_OVER;
+}
+
+static int order_sandbox(Run *run)
+{
+        HeldVersion held;
+        int r = find_version(run, &held);
+
+        if (r != 0)
+                return r < 0 ? r : 0;
+        if (!streq(run->digest, held.digest))
+                return run_fail(
+                        run, STATUS_VERSION_NOT_ON_WORKER,
+                        string_format("%s was replaced while the input was fetched", run->job.version));
+        return send_order(run, &held);
+}
+
+static int on_fetched(const char *error, void *userdata)
+{
+        Run *run = userdata;
+
+        return error ? run_fail(run, STATUS_SETUP_FAILED, strdup(error)) : order_sandbox(run);
+}
+
+static int open_input(Run *run, char **ret_error)
+{
+        const InputContext context = {
+                .folders = run->host->settings->input_folders,
+                .s3 = run->host->s3,
+                .no_s3 = run->host->no_s3,
+                .spool_folder = run->host->settings->folder,
+                .size_max = run->job.limits.written_bytes,
+                .n_files_max = run->job.limits.inodes,
+                .fetched = on_fetched,
+                .userdata = run,
+        };
+
+        return input_open(run->job.input, &context, &run->input, ret_error);
+}
+
+static int make_arguments(Run *run)
+{
+        HeldVersion held;
+        int r = find_version(run, &held);
+
+        if (r != 0)
+                return r;
         run->record.digest = run->digest = strdup(held.digest);
         if (!run->digest)
                 return -ENOMEM;
         r = entrypoint_arguments(held.entrypoint, run->job.entrypoint, run->job.exercise, &run->arguments);
-        if (r == ENTRYPOINT_NONE)
-                return run_fail(run, STATUS_SETUP_FAILED, strdup(held.entrypoint->missing));
         run->record.arguments = run->arguments;
-        if (r == 0)
-                r = open_input(run, &error);
-        if (r == INPUT_BAD)
-                return run_fail(run, STATUS_SETUP_FAILED, TAKE_PTR(error));
-        return r < 0 ? r : send_order(run, &held);
+        if (r != ENTRYPOINT_NONE)
+                return r;
+        r = run_fail(run, STATUS_SETUP_FAILED, strdup(held.entrypoint->missing));
+        return r < 0 ? r : RUN_OVER;
 }
 
-int run_new(sd_event *event, const WorkerSettings *settings, Job *job, RunHandler on_ended, void *userdata,
-            Run **ret)
+int run_start(Run *run)
+{
+        _cleanup_free_ char *error = NULL;
+        int r = set_deadline(run, run->job.setup_usec);
+
+        if (r >= 0)
+                r = make_arguments(run);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        r = open_input(run, &error);
+        if (r == INPUT_BAD)
+                return run_fail(run, STATUS_SETUP_FAILED, TAKE_PTR(error));
+        if (r == INPUT_FETCHING)
+                return 0;
+        return r < 0 ? r : order_sandbox(run);
+}
+
+int run_new(const RunHost *host, Job *job, RunHandler on_ended, void *userdata, Run **ret)
 {
         _cleanup_(run_freep) Run *run = malloc(sizeof(Run));
         int r;
 
         if (!run)
                 return -ENOMEM;
-        *run = (Run){ .event = event, .settings = settings, .on_ended = on_ended, .userdata = userdata };
+        *run = (Run){ .host = host, .on_ended = on_ended, .userdata = userdata };
         run->job = *job;
         *job = (Job){};
         run->record.job = &run->job;
-        run->record.worker = settings->name;
+        run->record.worker = host->settings->name;
         for (size_t i = 0; i < RESULTS_MAX; i++)
                 run->record.results[i].state = RESULT_MISSING;
-        r = sd_event_add_time(event, &run->timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY, on_timer,
-                              run);
+        r = sd_event_add_time(host->event, &run->timer, CLOCK_MONOTONIC, USEC_INFINITY, TIMER_ACCURACY,
+                              on_timer, run);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(run);

@@ -6,6 +6,7 @@
 
 #include "basic/parse-util.h"
 #include "basic/string-util.h"
+#include "shared/aws-sign.h"
 #include "shared/oci-layout.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@ void settings_done(WorkerSettings *settings)
         free(settings->registry);
         free(settings->sandbox);
         strv_free(settings->input_folders);
+        s3_settings_done(&settings->s3);
         *settings = (WorkerSettings){};
 }
 
@@ -68,7 +70,9 @@ static int set_track_of_name(WorkerSettings *settings)
 
 int settings_init(WorkerSettings *settings, const char *name, char **ret_error)
 {
-        *settings = (WorkerSettings){ .channel = CHANNEL_TEST_RUNNERS, .slots = 1 };
+        *settings = (WorkerSettings){ .channel = CHANNEL_TEST_RUNNERS,
+                                      .slots = 1,
+                                      .s3.object_size_max = S3_OBJECT_SIZE_MAX_DEFAULT };
         if (!slug_is_valid(name))
                 return bad(ret_error,
                            strdup("a worker's name is made of letters, digits, '-' and '_', begins "
@@ -182,17 +186,108 @@ static int set_input_folders(WorkerSettings *settings, const char *text, char **
         return 0;
 }
 
+/* S3. */
+
+static int set_region(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        if (!aws_region_is_valid(text))
+                return bad(ret_error, string_format("%s is no region", text));
+        return settings_set(&settings->s3.region, text);
+}
+
+static int set_s3_region(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        settings->wants_s3 = true;
+        return set_region(settings, text, ret_error);
+}
+
+static int set_s3_endpoint(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        _cleanup_free_ char *endpoint = strndup(text, strlen(text) - string_ends_with(text, "/"));
+
+        if (!endpoint)
+                return -ENOMEM;
+        if (!s3_endpoint_is_valid(endpoint))
+                return bad(ret_error, string_format("%s is no endpoint; one looks like https://HOST or "
+                                                    "http://HOST:PORT",
+                                                    text));
+        settings->wants_s3 = true;
+        return settings_set(&settings->s3.endpoint, endpoint);
+}
+
+static int set_s3_addressing(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        settings->s3.path_style = streq(text, "path");
+        settings->s3.virtual_style = streq(text, "virtual");
+        if (!settings->s3.path_style && !settings->s3.virtual_style)
+                return bad(ret_error, string_format("it is path or virtual, not %s", text));
+        return 0;
+}
+
+static int set_s3_allow(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        _cleanup_free_ char *copy = strdup(text);
+        _cleanup_(strv_freep) char **allowed = NULL;
+        char *rest = copy;
+
+        if (!copy)
+                return -ENOMEM;
+        for (char *item; (item = strsep(&rest, LIST_SEPARATOR));) {
+                const char *place = string_after(item, "s3://") ?: item;
+
+                if (*item == '\0')
+                        continue;
+                if (!s3_allowed_is_valid(place))
+                        return bad(ret_error,
+                                   string_format("%s is neither BUCKET nor BUCKET/FOLDER/", item));
+                if (strv_extend(&allowed, place) < 0)
+                        return -ENOMEM;
+        }
+        strv_free(settings->s3.allowed);
+        settings->s3.allowed = TAKE_PTR(allowed);
+        settings->wants_s3 = true;
+        return 0;
+}
+
+static int set_s3_object_size_max(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        if (parse_size(text, &settings->s3.object_size_max) < 0)
+                return bad(ret_error, string_format("%s is no size", text));
+        return 0;
+}
+
+/* That there are credentials for AWS says that it is to be used; they themselves are not looked at here. */
+static int note_credentials(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        settings->wants_s3 = true;
+        return 0;
+}
+
 int settings_from_environment(WorkerSettings *settings, char *(*lookup)(const char *name), char **ret_error)
 {
         static const struct {
                 const char *name;
                 int (*set)(WorkerSettings *settings, const char *text, char **ret_error);
         } variables[] = {
-                { "CHANNEL", set_channel },        { "TOPICS", set_topics },
-                { "SLOTS", settings_set_slots },   { "ROUTER", set_router },
-                { "ROUTER_KEY", set_key_file },    { "REGISTRY", set_registry },
-                { "SANDBOX", set_sandbox },        { "INPUT_FOLDERS", set_input_folders },
+                { "CHANNEL", set_channel },
+                { "TOPICS", set_topics },
+                { "SLOTS", settings_set_slots },
+                { "ROUTER", set_router },
+                { "ROUTER_KEY", set_key_file },
+                { "REGISTRY", set_registry },
+                { "SANDBOX", set_sandbox },
+                { "INPUT_FOLDERS", set_input_folders },
                 { "STATE_DIRECTORY", set_folder },
+                { "AWS_DEFAULT_REGION", set_region },
+                { "AWS_REGION", set_region },
+                { "S3_REGION", set_s3_region },
+                { "S3_ENDPOINT", set_s3_endpoint },
+                { "S3_ADDRESSING", set_s3_addressing },
+                { "S3_ALLOW", set_s3_allow },
+                { "S3_OBJECT_SIZE_MAX", set_s3_object_size_max },
+                { "AWS_ACCESS_KEY_ID", note_credentials },
+                { "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", note_credentials },
+                { "AWS_CONTAINER_CREDENTIALS_FULL_URI", note_credentials },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(variables); i++) {

@@ -4,6 +4,8 @@
 /* Who this worker is and where it finds the others. In order: what the command line says, what the
  * environment says (the EnvironmentFile of its unit), what follows from its name. */
 
+#include "s3-uri.h"
+
 #include "proto/name.h"
 #include "shared/key-file.h"
 
@@ -19,6 +21,8 @@ typedef struct WorkerSettings {
         char *registry;       /* folder of OCI layouts */
         char *sandbox;        /* path of the sandbox socket */
         char **input_folders; /* absolute: inputs may lie below these */
+        S3Settings s3;
+        bool wants_s3; /* a setting, or credentials, say so */
 } WorkerSettings;
 
 #define WORKER_SLOTS_MAX 64U
@@ -39,7 +43,8 @@ int settings_init(WorkerSettings *settings, const char *name, char **ret_error) 
 void settings_done(WorkerSettings *settings);
 
 /* The variables CHANNEL, TOPICS, SLOTS, ROUTER, ROUTER_KEY, REGISTRY, SANDBOX, INPUT_FOLDERS,
- * STATE_DIRECTORY; `lookup` is getenv(), or a test's. An empty one is not set. */
+ * STATE_DIRECTORY, S3_REGION (or AWS_REGION, AWS_DEFAULT_REGION), S3_ENDPOINT, S3_ADDRESSING, S3_ALLOW,
+ * S3_OBJECT_SIZE_MAX; `lookup` is getenv(), or a test's. An empty one is not set. */
 int settings_from_environment(WorkerSettings *settings, char *(*lookup)(const char *name),
                               char **ret_error) _warn_unused_;
 

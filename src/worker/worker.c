@@ -10,6 +10,7 @@
 #include "private-sandbox.h"
 
 #include "basic/string-util.h"
+#include "shared/aws-sign.h"
 #include "shared/daemon-util.h"
 #include "shared/log.h"
 
@@ -229,6 +230,17 @@ static int make_settings(const Arguments *arguments, WorkerSettings *settings, c
         return r;
 }
 
+/* One that signs wrongly would fail now and then: better not at all. */
+static int check_libcurl(const WorkerSettings *settings, char **ret_error)
+{
+        const char *problem = aws_sign_check(curl_version_info(CURLVERSION_NOW)->version_num);
+
+        if (!problem || !settings->wants_s3)
+                return 0;
+        *ret_error = string_format("inputs in S3 are configured, and %s", problem);
+        return *ret_error ? SETTINGS_BAD : -ENOMEM;
+}
+
 /* The run. */
 
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -297,6 +309,8 @@ int main(int argc, char **argv)
         }
         if (r == 0)
                 r = make_settings(&arguments, &settings, &error);
+        if (r == 0)
+                r = check_libcurl(&settings, &error);
         if (r == SETTINGS_BAD)
                 return usage(error);
         if (r < 0) {

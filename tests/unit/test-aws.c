@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is signed for AWS, and with which keys. */
+
+#include "shared/aws-fetch.h"
+#include "shared/aws-sign.h"
+
+#include "basic/string-util.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+static void paths_are_encoded_once(void **state)
+{
+        static const struct {
+                const char *plain, *path, *value;
+        } cases[] = {
+                { "", "", "" },
+                { "AZaz09-._~", "AZaz09-._~", "AZaz09-._~" },
+                { "a/b", "a/b", "a%2Fb" },
+                { "a b+c=d", "a%20b%2Bc%3Dd", "a%20b%2Bc%3Dd" },
+                { "100%", "100%25", "100%25" },
+                { "%41", "%2541", "%2541" },
+                { "(x)*!'", "%28x%29%2A%21%27", "%28x%29%2A%21%27" },
+                { "\xc3\xaf\n\x7f", "%C3%AF%0A%7F", "%C3%AF%0A%7F" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_free_ char *path = aws_encode(cases[i].plain, true);
+                _cleanup_free_ char *value = aws_encode(cases[i].plain, false);
+
+                assert_string_equal(path, cases[i].path);
+                assert_string_equal(value, cases[i].value);
+        }
+}
+
+static void queries_are_sorted(void **state)
+{
+        static const char *const pairs[] = { "list-type", "2",        "encoding-type",
+                                             "url",       "prefix",   "a+b /",
+                                             "max-keys",  "1000",     "continuation-token",
+                                             "1/x+y==&",  "location", "",
+                                             NULL };
+        static const char *const none[] = { NULL };
+        _cleanup_free_ char *query = aws_query(pairs), *empty = aws_query(none);
+
+        assert_string_equal(query,
+                            "continuation-token=1%2Fx%2By%3D%3D%26&encoding-type=url&list-type=2&location="
+                            "&max-keys=1000&prefix=a%2Bb%20%2F");
+        assert_string_equal(empty, "");
+}
+
+static void regions_are_names(void **state)
+{
+        static const char *const good[] = { "us-east-1", "eu-central-1", "default", "x" };
+        static const char *const bad[] = {
+                "",        "-",       "us-", "-us",     "US-EAST-1",
+                "us.east", "us/east", "a b", "us:east", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+                assert_true(aws_region_is_valid(good[i]));
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                assert_false(aws_region_is_valid(bad[i]));
+}
+
+static void libcurls_that_sign_wrongly_are_refused(void **state)
+{
+        static const unsigned good[] = {
+                0x075700, 0x075801, 0x080000, 0x080d00, 0x080dff, 0x081300, 0x090000
+        };
+        static const unsigned bad[] = {
+                0x071300, 0x075600, 0x0756ff, 0x080e00, 0x080e01, 0x080f00, 0x0812ff
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+                assert_null(aws_sign_check(good[i]));
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                assert_non_null(strstr(aws_sign_check(bad[i]), "wrongly"));
+}
+
+static int parse(const char *json, AwsCredentials *ret, const char **ret_error)
+{
+        return aws_credentials_parse(json, strlen(json), ret, ret_error);
+}
+
+static void credentials_are_read(void **state)
+{
+        AwsCredentials credentials = {};
+        const char *error = NULL;
+
+        assert_int_equal(parse("{\"Code\": \"Success\", \"Type\": \"AWS-HMAC\", \"AccessKeyId\": \"ASIA1\", "
+                               "\"SecretAccessKey\": \"s/+=\", \"Token\": \"t==\", "
+                               "\"Expiration\": \"2030-01-02T03:04:05Z\"}",
+                               &credentials, &error),
+                         0);
+        assert_string_equal(credentials.access_key, "ASIA1");
+        assert_string_equal(credentials.secret_key, "s/+=");
+        assert_string_equal(credentials.token, "t==");
+        assert_int_equal(credentials.expires_usec, UINT64_C(1893553445) * USEC_PER_SEC);
+        aws_credentials_done(&credentials);
+        assert_int_equal(parse("{\"AccessKeyId\": \"a\", \"SecretAccessKey\": \"b\", \"RoleArn\": 7}",
+                               &credentials, &error),
+                         0);
+        assert_null(credentials.token);
+        assert_true(credentials.expires_usec == USEC_INFINITY);
+        aws_credentials_done(&credentials);
+}
+
+static void bad_credentials_are_refused(void **state)
+{
+        static const char *const cases[] = {
+                "",
+                "[]",
+                "null",
+                "{",
+                "{}",
+                "{\"AccessKeyId\": \"a\"}",
+                "{\"SecretAccessKey\": \"a\"}",
+                "{\"AccessKeyId\": 1, \"SecretAccessKey\": \"b\"}",
+                "{\"AccessKeyId\": \"\", \"SecretAccessKey\": \"b\"}",
+                "{\"AccessKeyId\": \"a b\", \"SecretAccessKey\": \"b\"}",
+                "{\"AccessKeyId\": \"a\\r\\nX: y\", \"SecretAccessKey\": \"b\"}",
+                "{\"AccessKeyId\": \"a\", \"SecretAccessKey\": \"b\\u0000c\"}",
+                "{\"AccessKeyId\": \"a\", \"SecretAccessKey\": \"b\", \"Token\": \"\\n\"}",
+                "{\"AccessKeyId\": \"a\", \"SecretAccessKey\": \"b\", \"Token\": \"\\u00e4\"}",
+                "{\"AccessKeyId\": \"a\", \"SecretAccessKey\": \"b\", \"Expiration\": \"tomorrow\"}",
+                "{\"AccessKeyId\": \"a\", \"SecretAccessKey\": \"b\", \"Code\": \"Failed\"}",
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                AwsCredentials credentials = {};
+                const char *error = NULL;
+
+                if (parse(cases[i], &credentials, &error) != AWS_CREDENTIALS_BAD)
+                        fail_msg("%s was taken", cases[i]);
+                assert_non_null(error);
+                assert_null(credentials.access_key);
+        }
+}
+
+static void times_are_read(void **state)
+{
+        static const char *const bad[] = { "",
+                                           "2030-01-02",
+                                           "2030-01-02T03:04:05",
+                                           "2030-01-02T03:04:05+01:00",
+                                           "2030-01-02T03:04:05Zx",
+                                           "1960-01-01T00:00:00Z",
+                                           "x" };
+        usec_t usec;
+
+        assert_int_equal(aws_parse_time("1970-01-01T00:00:01Z", &usec), 0);
+        assert_int_equal(usec, USEC_PER_SEC);
+        assert_int_equal(aws_parse_time("1970-01-01T00:00:01.999Z", &usec), 0);
+        assert_int_equal(usec, USEC_PER_SEC);
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                assert_int_equal(aws_parse_time(bad[i], &usec), -EINVAL);
+}
+
+static void container_endpoints_are_near(void **state)
+{
+        static const char *const good[] = {
+                "https://credentials.example/x",  "http://127.0.0.1/x",       "http://127.9.9.9:80/x",
+                "http://localhost:8080/x?y",      "http://[::1]:99/x",        "http://169.254.170.2/v2/x",
+                "http://169.254.170.23/v1/creds", "http://[fd00:ec2::23]/v1",
+        };
+        static const char *const bad[] = {
+                "",
+                "http://example.com/x",
+                "http://169.254.169.254/x",
+                "http://10.0.0.1/",
+                "http://127.0.0.1.example.com/",
+                "http://user@127.0.0.1/",
+                "http://127.0.0.1@example.com/",
+                "https://user:pass@host/",
+                "file:///etc/passwd",
+                "ftp://127.0.0.1/",
+                "http://127.0.0.1/a b",
+                "http://127.0.0.1/\r\nX: y",
+                "/v2/x",
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+                if (!aws_container_uri_is_allowed(good[i]))
+                        fail_msg("%s is not allowed", good[i]);
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+                if (aws_container_uri_is_allowed(bad[i]))
+                        fail_msg("%s is allowed", bad[i]);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(paths_are_encoded_once),
+                cmocka_unit_test(queries_are_sorted),
+                cmocka_unit_test(regions_are_names),
+                cmocka_unit_test(libcurls_that_sign_wrongly_are_refused),
+                cmocka_unit_test(credentials_are_read),
+                cmocka_unit_test(bad_credentials_are_refused),
+                cmocka_unit_test(times_are_read),
+                cmocka_unit_test(container_endpoints_are_near),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
