@@ -191,6 +191,39 @@ static void test_the_environment_says_more_than_the_name(void **state)
         assert_string_equal(settings.input_folders[1], "/b c");
 }
 
+static void test_s3_is_where_it_is_said_to_be(void **state)
+{
+        static const char *const variables[] = {
+                "AWS_REGION", "eu-west-1",           "S3_REGION",
+                "eu-west-2",  "S3_ENDPOINT",         "http://127.0.0.1:7480/",
+                "S3_ALLOW",   "one, s3://two/open/", "S3_ADDRESSING",
+                "virtual",    "S3_OBJECT_SIZE_MAX",  "2M",
+                NULL,
+        };
+        static const char *const region[] = { "AWS_DEFAULT_REGION", "us-east-2", "AWS_REGION", "eu-west-1",
+                                              NULL };
+        _cleanup_(settings_done) WorkerSettings settings = {}, other = {};
+        char *error = NULL;
+
+        init(&settings, "ruby-1");
+        assert_false(settings.wants_s3);
+        environment = variables;
+        assert_int_equal(settings_from_environment(&settings, lookup, &error), 0);
+        assert_true(settings.wants_s3);
+        assert_string_equal(settings.s3.region, "eu-west-2");
+        assert_string_equal(settings.s3.endpoint, "http://127.0.0.1:7480");
+        assert_int_equal(strv_length(settings.s3.allowed), 2);
+        assert_string_equal(settings.s3.allowed[1], "two/open/");
+        assert_true(settings.s3.virtual_style);
+        assert_int_equal(settings.s3.object_size_max, 2 * 1024 * 1024);
+        init(&other, "ruby-1");
+        environment = region;
+        assert_int_equal(settings_from_environment(&other, lookup, &error), 0);
+        assert_string_equal(other.s3.region, "eu-west-1");
+        assert_false(other.wants_s3);
+        assert_int_equal(other.s3.object_size_max, S3_OBJECT_SIZE_MAX_DEFAULT);
+}
+
 static void test_an_empty_variable_is_not_set(void **state)
 {
         static const char *const variables[] = { "TOPICS", "", "SLOTS", "", NULL };
@@ -215,6 +248,11 @@ static void test_a_bad_variable_is_named(void **state)
                 { "REGISTRY", "registry", NULL },
                 { "SANDBOX", "./x", NULL },
                 { "INPUT_FOLDERS", "/a:inputs", NULL },
+                { "S3_REGION", "US_EAST", NULL },
+                { "S3_ENDPOINT", "http://h/x", NULL },
+                { "S3_ADDRESSING", "both", NULL },
+                { "S3_ALLOW", "bucket/x", NULL },
+                { "S3_OBJECT_SIZE_MAX", "much", NULL },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(variables); i++) {
@@ -236,6 +274,7 @@ int main(void)
                 cmocka_unit_test(test_addresses_name_router_channel_and_topics),
                 cmocka_unit_test(test_bad_addresses_are_refused),
                 cmocka_unit_test(test_the_environment_says_more_than_the_name),
+                cmocka_unit_test(test_s3_is_where_it_is_said_to_be),
                 cmocka_unit_test(test_an_empty_variable_is_not_set),
                 cmocka_unit_test(test_a_bad_variable_is_named),
         };
