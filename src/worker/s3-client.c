@@ -206,7 +206,7 @@ static int try_again(S3Request *request, char *fault)
 static const struct {
         const char *code, *meaning;
 } meanings[] = {
-        { "AccessDenied", "these credentials may not read it" },
+        { "AccessDenied", "these credentials may not read it, or are wrong" },
         { "AllAccessDisabled", "these credentials may not read it" },
         { "AuthorizationHeaderMalformed", "it lies in another region" },
         { "ExpiredToken", "the credentials have expired" },

@@ -468,7 +468,7 @@ class Run(Case):
                 (f"file://{self.inputs}/other/", "not below a folder"),
                 (f"file://{self.inputs}/s1/two_fer.rb", "not a folder"),
                 (f"file://{self.inputs}%2f..%2fregistry", "not below a folder"),
-                ("file://host/x", "looks like"), ("s3://bucket/key", "not known"), ("", "not known"),
+                ("file://host/x", "looks like"), ("gs://bucket/key", "not known"), ("s3://bucket/key", "no credentials for S3"), ("", "not known"),
                 (f"file://{self.inputs}/%00", "looks like")]):
             with self.subTest(uri=bad):
                 self.router.job(job=100 + n, input=bad)

@@ -33,8 +33,13 @@ class Case(test_worker.Case):
         c.answer(**test_worker.exited())
 
     def worker_with(self, **environment):
-        """A worker that holds a version, with these variables instead of the class's."""
-        self.worker, _ = self.holding(**(environment or self.environment))
+        """A worker that holds a version, with these variables instead of the class's. It is patient with a router that
+        is busy with other things."""
+        digest = self.push()
+        self.worker = self.start(**(environment or self.environment))
+        self.router.receive("hello", timeout=30)
+        self.router.configure({"ruby": {"v1": digest}}, dead_usec=600_000_000)
+        self.router.receive("configured", timeout=30, match=lambda b: b["held"].get("ruby") == {"v1": digest})
         return self.worker
 
     def submit(self, uri, seconds=60, **more):

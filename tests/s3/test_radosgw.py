@@ -11,6 +11,22 @@ import servers
 
 BUCKET = "submissions"
 
+# For one process: what libcurl dates its signatures with is two hours late.
+CLOCK = """
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+time_t time(time_t *ret)
+{
+        struct timespec now;
+        syscall(SYS_clock_gettime, CLOCK_REALTIME, &now);
+        now.tv_sec -= 7200;
+        if (ret)
+                *ret = now.tv_sec;
+        return now.tv_sec;
+}
+"""
+
 
 class Case(harness.Case):
     @classmethod
@@ -125,14 +141,18 @@ class Refused(Case):
 
 
 class Credentials(Case):
-    def test_wrong_ones(self):
-        for name, value, pattern in (("AWS_SECRET_ACCESS_KEY", "wrong", "403 SignatureDoesNotMatch: the secret"),
-                                     ("AWS_ACCESS_KEY_ID", "NOBODY", "403 InvalidAccessKeyId: the access key"),
-                                     ("AWS_SESSION_TOKEN", "bogus", "S3 answers 40[03]")):
-            with self.subTest(name=name):
-                self.setUp()
-                self.worker_with(**{**self.environment, name: value})
-                self.refused(self.put({"a": b"1"}), pattern)
+    def refuse_with(self, pattern, **more):
+        self.worker_with(**{**self.environment, **more})
+        self.refused(self.put({"a": b"1"}), pattern)
+
+    def test_a_wrong_secret(self):
+        self.refuse_with("S3 answers 403 (SignatureDoesNotMatch|AccessDenied): ", AWS_SECRET_ACCESS_KEY="wrong")
+
+    def test_an_unknown_key(self):
+        self.refuse_with("S3 answers 403 (InvalidAccessKeyId|AccessDenied): ", AWS_ACCESS_KEY_ID="NOBODY")
+
+    def test_a_token_that_is_none(self):
+        self.refuse_with("S3 answers 40[03]", AWS_SESSION_TOKEN="bogus")
 
     def test_another_s_bucket(self):
         self.server.admin("user", "create", "--uid=stranger", "--display-name=stranger", "--access-key=STRANGER",
@@ -157,7 +177,9 @@ class Credentials(Case):
         self.refused(uri, "expired|AccessDenied")
 
     def test_the_host_s_clock_is_wrong(self):
-        preload = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-        self.worker_with(**self.environment, LD_PRELOAD=str(preload), FAKETIME="+2h",
-                         FAKETIME_DONT_FAKE_MONOTONIC="1")
+        library = pathlib.Path(self.folder, "clock.so")
+        source = library.with_suffix(".c")
+        source.write_text(CLOCK)
+        servers.run("gcc", "-shared", "-fPIC", "-o", library, source)
+        self.worker_with(**self.environment, LD_PRELOAD=str(library))
         self.refused(self.put({"a": b"1"}), "RequestTimeTooSkewed: the clock of the worker's host is wrong")
