@@ -296,6 +296,8 @@ static const JsonField job_ref_fields[] = {
         { "job", &field_text, offsetof(JobRef, job), .is_valid = job_id_is_valid, .form = "a job's id" },
         { "token", &field_text, offsetof(JobRef, token), .is_valid = token_is_valid, .form = "a token" },
         { "reason", &field_text, offsetof(JobRef, reason), .optional = true, .max = TEXT_SIZE_MAX },
+        { "resend_key", &field_text, offsetof(JobRef, resend_key), .optional = true,
+          .is_valid = resend_key_is_valid, .form = "a key" },
 };
 
 static const JsonTable job_ref_table = JSON_TABLE(JobRef, job_ref_fields);
@@ -305,7 +307,7 @@ DEFINE_MESSAGE(JobRef, job_ref)
 /* hello */
 
 static const JsonField hello_fields[] = {
-        { "version", &field_uint, offsetof(Hello, version), .min = PEER_PROTOCOL, .max = PEER_PROTOCOL },
+        { "version", &field_uint, offsetof(Hello, version), .max = 1000000 },
         { "name", &field_text, offsetof(Hello, name), .is_valid = slug_is_valid, .form = "a name" },
         { "channel", &field_channel, offsetof(Hello, channel) },
         { "topics", &field_texts, offsetof(Hello, topics), .max = N_TOPICS_MAX, .is_valid = slug_is_valid,

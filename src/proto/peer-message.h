@@ -88,7 +88,8 @@ void version_list_done(VersionList *list);
 typedef struct JobRef {
         char *job;
         char *token;
-        char *reason; /* cancel only; or NULL */
+        char *reason;     /* cancel only; or NULL */
+        char *resend_key; /* hello only; or NULL */
 } JobRef;
 
 int job_ref_from_json(json_object *object, JobRef *ret, char **ret_error) _warn_unused_;
@@ -96,7 +97,7 @@ json_object *job_ref_to_json(const JobRef *ref);
 void job_ref_done(JobRef *ref);
 
 typedef struct Hello {
-        uint64_t version; /* PEER_PROTOCOL */
+        uint64_t version; /* any; this release speaks PEER_PROTOCOL */
         char *name;
         Channel channel;
         char **topics; /* tracks; empty or NULL: generic */

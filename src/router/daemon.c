@@ -71,11 +71,8 @@ static int port_send(void *userdata, const Bytes *frames, size_t n_frames)
 static int port_restart(void *userdata)
 {
         Daemon *d = userdata;
-        int r;
+        int r = sd_event_exit(d->event, 0);
 
-        if (d->is_by_hand)
-                return ROUTER_GONE;
-        r = sd_event_exit(d->event, 0);
         return r < 0 ? r : 0;
 }
 
@@ -268,9 +265,14 @@ static int open_keys(Daemon *d, const Options *options)
 /* The handler of ZAP before the socket, the socket last: nobody is let in before all is there. */
 static int open_daemon(Daemon *d, const Options *options)
 {
-        const RouterPort port = {
-                d, port_now, port_now_realtime, port_send, port_restart, port_reloaded, port_reload_keys
-        };
+        const RouterPort port = { d,
+                                  port_now,
+                                  port_now_realtime,
+                                  port_send,
+                                  port_restart,
+                                  port_reloaded,
+                                  port_reload_keys,
+                                  !d->is_by_hand };
         sigset_t hangup;
         int r;
 

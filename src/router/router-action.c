@@ -49,7 +49,7 @@ static json_object *worker_info(const Router *router, const Worker *worker)
             json_add(info, "topics", topics) == 0 &&
             json_add_bool(info, "online", worker_is_online(worker)) == 0 &&
             json_add_uint(info, "slots", worker->hello.slots) == 0 &&
-            json_add_uint(info, "running", worker->jobs.n_members + worker->n_foreign) == 0 &&
+            json_add_uint(info, "running", worker->jobs.n_members + worker->foreign.n_members) == 0 &&
             json_add_uint(info, "heard_milliseconds",
                           (router_now(router) - worker->heard_usec) / USEC_PER_MSEC) == 0)
                 return info;
@@ -214,10 +214,8 @@ static int reload_config(Router *router, Ask *ask)
 /* Each worker begins anew with a hello, in which it lists what it is at: nothing is lost. */
 static int restart_workers(Router *router, Ask *ask)
 {
-        Notice notice = { .error = (char *) "begin anew, as restart_workers was asked for" };
-
         HASHMAP_FOREACH(Worker, worker, router->workers) {
-                int r = worker_say(router, worker, PEER_REFUSED, notice_to_json(&notice));
+                int r = worker_renew(router, worker, "begin anew, as restart_workers was asked for");
 
                 if (r < 0)
                         return r;
@@ -227,14 +225,13 @@ static int restart_workers(Router *router, Ask *ask)
 
 static int restart_router(Router *router, Ask *ask)
 {
-        int r = router->port.restart(router->port.userdata);
+        int r;
 
-        if (r < 0)
-                return r;
-        if (r == ROUTER_GONE)
+        if (!router->port.can_restart)
                 return answer_failure(router, ask, STATUS_BAD_INPUT,
                                       "this router was started by hand; nothing would start it again");
-        return answer_message(router, ask, "the router restarts");
+        r = answer_message(router, ask, "the router restarts");
+        return r < 0 ? r : router_restart_soon(router);
 }
 
 static int cancel(Router *router, Ask *ask)

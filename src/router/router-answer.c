@@ -8,6 +8,32 @@
 
 /* A larger one is not told back: who sends and never reads would have it lie here. */
 #define FAILED_REQUEST_MAX (16U * 1024U)
+/* What a value of json-c takes beside its text, as measured: a list of small numbers is some thirty times as
+ * large as it was. */
+#define VALUE_SIZE 96U
+
+static size_t count_values(json_object *value)
+{
+        size_t n = 1;
+
+        if (json_object_is_type(value, json_type_array))
+                for (size_t i = 0; i < json_object_array_length(value); i++)
+                        n += count_values(json_object_array_get_idx(value, i));
+        if (json_object_is_type(value, json_type_object)) {
+                json_object_object_foreach(value, key, member)
+                {
+                        (void) key;
+                        n += count_values(member);
+                }
+        }
+        return n;
+}
+
+/* The memory a request takes until it is answered. */
+static size_t request_charge(const Request *request)
+{
+        return sizeof(Ask) + sizeof(RouterJob) + request->size + count_values(request->body) * VALUE_SIZE;
+}
 
 int ask_new(Router *router, const Principal *principal, Bytes identity, Request *request, Ask **ret)
 {
@@ -26,8 +52,10 @@ int ask_new(Router *router, const Principal *principal, Bytes identity, Request 
         *request = (Request){};
         ask->start_usec = router_now(router);
         ask->start_realtime = router->port.now_realtime(router->port.userdata);
-        ask->charge = ask->request.size;
+        ask->charge = request_charge(&ask->request);
+        ask->generation = router->generation;
         router->memory_size += ask->charge;
+        router->n_asks++;
         r = peer_enter(router, ask);
         if (r < 0) {
                 ask_free(router, ask);
@@ -37,11 +65,23 @@ int ask_new(Router *router, const Principal *principal, Bytes identity, Request 
         return 0;
 }
 
+static void answered_before_restart(Router *router)
+{
+        if (--router->n_asks_before == 0 && router->restart.link.place != 0) {
+                _unused_ int r = timer_set(router, &router->restart, router_now(router));
+
+                assert(r == 0); /* it has its place there already */
+        }
+}
+
 Ask *ask_free(Router *router, Ask *ask)
 {
         if (!ask)
                 return NULL;
         router->memory_size -= ask->charge;
+        router->n_asks--;
+        if (ask->generation != router->generation && router->n_asks_before > 0)
+                answered_before_restart(router);
         peer_leave(router, ask);
         request_done(&ask->request);
         free(ask);

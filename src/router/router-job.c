@@ -2,9 +2,12 @@
 /* Jobs: from the request to one terminal answer.
  *
  * A job goes to an idle worker of its track, else to an idle generic one, else it waits where either kind is
- * alive. It is in two queues then, of its track and of its channel, so that whichever worker becomes free
- * finds the oldest job it may take without looking at another. Nothing here depends on how many workers or
- * waiting jobs there are, but the logarithm of the timers. */
+ * alive (router-place.c). Nothing here depends on how many workers or waiting jobs there are, but the
+ * logarithm of the timers.
+ *
+ * For a moment after the start the workers of the router before this one are still coming back. Jobs that
+ * find no worker wait until then, and so do those that are sent again: a worker may say that it runs them.
+ */
 
 #include "router-private.h"
 
@@ -14,12 +17,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-
-#define N_LOOKED_AT_MAX 16U /* members of a list, for one that fits */
 
 static const struct {
         JobState from, to;
@@ -54,6 +54,8 @@ static void random_digits(char *ret, size_t n_bytes)
 
 static void job_leave_queues(RouterJob *job)
 {
+        if (!job->track)
+                return;
         list_remove(&job->track->waiting, &job->in_track);
         list_remove(&job->channel->waiting, &job->in_channel);
 }
@@ -64,6 +66,45 @@ void job_leave_worker(RouterJob *job)
                 return;
         list_remove(&job->worker->jobs, &job->in_worker);
         job->worker = NULL;
+}
+
+/* The jobs of a client's id */
+
+static int job_join_client(Router *router, RouterJob *job)
+{
+        _cleanup_free_ char *key = string_format("%s\n%s", job->ask->principal->name, job->ask->request.id);
+        ClientJobs *client = key ? hashmap_get_str(router->jobs_by_client, key) : NULL;
+
+        if (!key)
+                return -ENOMEM;
+        if (!client) {
+                client = calloc(1, sizeof(ClientJobs));
+                if (!client)
+                        return -ENOMEM;
+                list_init(&client->jobs);
+                if (hashmap_put_str(router->jobs_by_client, key, client) < 0) {
+                        free(client);
+                        return -ENOMEM;
+                }
+                client->key = TAKE_PTR(key);
+        }
+        list_append(&client->jobs, &job->in_client);
+        job->client = client;
+        return 0;
+}
+
+static void job_leave_client(Router *router, RouterJob *job)
+{
+        ClientJobs *client = TAKE_PTR(job->client);
+
+        if (!client)
+                return;
+        list_remove(&client->jobs, &job->in_client);
+        if (!list_is_empty(&client->jobs))
+                return;
+        (void) hashmap_remove_str(router->jobs_by_client, client->key);
+        free(client->key);
+        free(client);
 }
 
 static void job_forget_key(Router *router, RouterJob *job)
@@ -81,101 +122,16 @@ RouterJob *job_free(Router *router, RouterJob *job)
         job_leave_queues(job);
         job_leave_worker(job);
         job_forget_key(router, job);
+        job_leave_client(router, job);
         (void) hashmap_remove_str(router->jobs, job->id);
         router->n_waiting -= job->state == JOB_WAITING;
         router->n_running -= job->state == JOB_RUNNING;
         LIST_FOREACH(Ask, ask, &job->asks, link)
                 ask_free(router, ask);
+        place_unref(router, job->track);
+        holder_unref(router, job->holder);
         free(job);
         return NULL;
-}
-
-/* Answers kept for those who send again */
-
-Kept *kept_free(Router *router, Kept *kept)
-{
-        (void) hashmap_remove_str(router->kept, kept->key);
-        list_remove(&router->kept_order, &kept->link);
-        router->kept_size -= kept->size;
-        free(kept->error);
-        for (size_t i = 0; i < PEER_N_PARTS_MAX; i++)
-                buffer_done(&kept->parts[i]);
-        free(kept);
-        return NULL;
-}
-
-static int kept_fill(Kept *kept, const Parts *parts)
-{
-        const Bytes bytes[PEER_N_PARTS_MAX] = { parts->response, parts->context, parts->error_detail };
-        int r = 0;
-
-        for (size_t i = 0; i < PEER_N_PARTS_MAX && r == 0; i++)
-                r = buffer_append(&kept->parts[i], bytes[i].data, bytes[i].size, PEER_PART_SIZE_MAX);
-        if (r == 0 && parts->error) {
-                kept->error = strdup(parts->error);
-                r = kept->error ? 0 : -ENOMEM;
-        }
-        return r;
-}
-
-int kept_put(Router *router, const char *key, const Parts *parts)
-{
-        size_t size = sizeof(Kept) + parts->response.size + parts->context.size + parts->error_detail.size;
-        Kept *kept = hashmap_get_str(router->kept, key);
-        int r;
-
-        if (kept)
-                kept_free(router, kept);
-        if (size > store_config(router->store)->kept_bytes)
-                return 0;
-        while (router->kept_size + size > store_config(router->store)->kept_bytes)
-                kept_free(router, CONTAINER_OF(list_first(&router->kept_order), Kept, link));
-        kept = calloc(1, sizeof(Kept));
-        if (!kept)
-                return -ENOMEM;
-        (void) snprintf(kept->key, sizeof(kept->key), "%s", key);
-        kept->code = parts->code;
-        kept->size = size;
-        router->kept_size += size;
-        list_append(&router->kept_order, &kept->link);
-        r = hashmap_put_str(router->kept, kept->key, kept);
-        if (r == 0)
-                r = kept_fill(kept, parts);
-        if (r < 0)
-                kept_free(router, kept);
-        return r;
-}
-
-static int kept_answer(Router *router, const Kept *kept, const Ask *ask)
-{
-        return ask_answer(
-                router, ask,
-                &(Parts){
-                        .code = kept->code,
-                        .error = kept->error,
-                        .response = { kept->parts[OUTCOME_RESPONSE].data,
-                                      kept->parts[OUTCOME_RESPONSE].size },
-                        .context = { kept->parts[OUTCOME_CONTEXT].data, kept->parts[OUTCOME_CONTEXT].size },
-                        .error_detail = { kept->parts[OUTCOME_ERROR_DETAIL].data,
-                                          kept->parts[OUTCOME_ERROR_DETAIL].size },
-                });
-}
-
-/* SHA-256 of who asks for what. */
-static int resend_key(const Ask *ask, char *ret)
-{
-        _cleanup_free_ char *canonical = request_canonical(&ask->request), *text = NULL;
-        uint8_t digest[32];
-
-        if (!canonical)
-                return -ENOMEM;
-        text = string_format("%s\n%s\n%s\n%s\n%s", ask->principal->name,
-                             channel_to_string(ask->request.channel), action_to_string(ask->request.action),
-                             ask->request.id, canonical);
-        if (!text || EVP_Digest(text, strlen(text), digest, NULL, EVP_sha256(), NULL) != 1)
-                return -ENOMEM;
-        hex_encode(digest, sizeof(digest), ret);
-        return 0;
 }
 
 /* The end */
@@ -204,11 +160,17 @@ static int job_tell_worker_to_stop(Router *router, RouterJob *job, const char *r
         return r < 0 ? r : 0;
 }
 
-/* Answered while its worker is at it: the worker is told, and its slot stays taken until it says so. */
+/* Answered while its worker is at it: the worker is told, and its slot stays taken until it says so. One
+ * that does not is told to begin anew when the timer fires. */
 static int job_abandon(Router *router, RouterJob *job, const char *reason)
 {
-        timer_stop(router, &job->timer);
+        int r = timer_set(router, &job->timer,
+                          router_now(router) + store_config(router->store)->times.dead_usec);
+
+        if (r < 0)
+                return r;
         job_forget_key(router, job);
+        job_leave_client(router, job);
         job_set_state(router, job, JOB_ABANDONED);
         return job_tell_worker_to_stop(router, job, reason);
 }
@@ -222,7 +184,7 @@ int job_finish(Router *router, RouterJob *job, const Parts *parts)
                 if (r == 0)
                         r = ask_answer(router, ask, parts);
         if (r == 0 && job->resend_key[0] != '\0')
-                r = kept_put(router, job->resend_key, parts);
+                r = kept_put(router, job->resend_key, parts, NULL);
         if (r == 0 && job->state == JOB_RUNNING && !job->is_done)
                 return job_abandon(router, job, status_name(parts->code));
         job_free(router, job);
@@ -231,80 +193,34 @@ int job_finish(Router *router, RouterJob *job, const Parts *parts)
 
 static int job_fail(Router *router, RouterJob *job, StatusCode code, const char *error)
 {
-        return job_finish(router, job, &(Parts){ .code = code, .error = error });
+        char context[64];
+        int n = snprintf(context, sizeof(context), "{\"job\":\"%s\"}", job->id);
+
+        return job_finish(router, job,
+                          &(Parts){ .code = code, .error = error, .context = { context, (size_t) n } });
 }
 
 /* "current_worker_count" is what clients know it by. */
 static int job_fail_without_worker(Router *router, RouterJob *job, const char *error)
 {
-        char detail[64];
+        char detail[64], context[64];
         int n = snprintf(detail, sizeof(detail), "{\"current_worker_count\":%zu}",
                          job->track->n_workers + job->channel->n_workers);
+        int n_context = snprintf(context, sizeof(context), "{\"job\":\"%s\"}", job->id);
 
         return job_finish(router, job,
                           &(Parts){ .code = STATUS_NO_WORKER,
                                     .error = error,
+                                    .context = { context, (size_t) n_context },
                                     .error_detail = { detail, (size_t) n } });
 }
 
 /* Giving it out */
 
-/* How a worker stands to a job's version. One that is about to have it is better waited for; one that cannot
- * get it is asked all the same where there is no other, and says so. */
-typedef enum Fitness {
-        FIT_NOT_YET,
-        FIT_WITHOUT,
-        FIT_HOLDS,
-} Fitness;
-
-static Fitness worker_fitness(const Worker *worker, const Request *request)
-{
-        const VersionItem *install;
-
-        if (version_list_find(&worker->configured.held, request->track, request->version))
-                return FIT_HOLDS;
-        install = version_list_find(&worker->configured.installing, request->track, request->version);
-        return install && install->state && !streq(install->state, "failed") ? FIT_NOT_YET : FIT_WITHOUT;
-}
-
-static Seat *place_pick(const Place *place, const Request *request)
-{
-        Seat *without = NULL;
-        size_t n = 0;
-
-        for (ListLink *link = list_first(&place->idle);
-             link && link != &place->idle.root && n < N_LOOKED_AT_MAX; link = link->next, n++) {
-                Seat *seat = CONTAINER_OF(link, Seat, link);
-                Fitness fitness = worker_fitness(seat->worker, request);
-
-                if (fitness == FIT_HOLDS)
-                        return seat;
-                if (fitness == FIT_WITHOUT && !without)
-                        without = seat;
-        }
-        return without;
-}
-
-/* Least recently used first: whoever got a job goes to the end, or out of the lists where it has no slot
- * left. */
-static void worker_take_seats(Worker *worker)
-{
-        for (size_t i = 0; i < worker->n_seats; i++) {
-                Seat *seat = &worker->seats[i];
-
-                list_remove(&seat->place->idle, &seat->link);
-                if (worker_free_slots(worker) > 0)
-                        list_append(&seat->place->idle, &seat->link);
-        }
-}
-
-static json_object *job_text(Router *router, RouterJob *job)
+static json_object *job_text(Router *router, RouterJob *job, const StoreTrack *track,
+                             const VersionItem *version)
 {
         const Request *request = &job->ask->request;
-        const StoreTrack *track =
-                store_config_track(store_config(router->store), request->channel, request->track);
-        const VersionItem *version =
-                track ? version_list_find(&track->versions, request->track, request->version) : NULL;
         Job message = {
                 .job = job->id,
                 .token = job->token,
@@ -316,10 +232,10 @@ static json_object *job_text(Router *router, RouterJob *job)
                 .id = request->id,
                 .input = request->input,
                 .version = request->version,
-                .digest = version ? version->digest : NULL,
+                .digest = version->digest,
                 .limits = job->limits,
-                .profile = track ? track->settings.profile : (char *) "default",
-                .entrypoint = track ? track->settings.entrypoint : NULL,
+                .profile = track->settings.profile,
+                .entrypoint = track->settings.entrypoint,
                 .setup_usec = store_config(router->store)->times.setup_usec,
                 .resend_key = job->resend_key[0] != '\0' ? job->resend_key : NULL,
         };
@@ -327,14 +243,22 @@ static json_object *job_text(Router *router, RouterJob *job)
         return job_to_json(&message);
 }
 
-/* ROUTER_GONE where the worker is. */
+/* ROUTER_GONE where the worker is. A job whose version was unloaded while it waited is answered. */
 static int job_give(Router *router, RouterJob *job, Worker *worker)
 {
+        const Request *request = &job->ask->request;
+        const StoreTrack *track =
+                store_config_track(store_config(router->store), request->channel, request->track);
+        const VersionItem *version =
+                track ? version_list_find(&track->versions, request->track, request->version) : NULL;
         int r;
 
+        if (!version)
+                return job_fail(router, job, STATUS_VERSION_NOT_DEPLOYED,
+                                "this version was unloaded while the job waited");
         random_digits(job->token, 8);
         job->attempt++;
-        r = worker_say(router, worker, PEER_JOB, job_text(router, job));
+        r = worker_say(router, worker, PEER_JOB, job_text(router, job, track, version));
         if (r != 0) {
                 job->attempt--;
                 return r;
@@ -347,78 +271,69 @@ static int job_give(Router *router, RouterJob *job, Worker *worker)
         return timer_set(router, &job->timer, job->deadline);
 }
 
+/* Until its time in the queue is over, or it is looked at anew. */
+static int job_wait_until(Router *router, RouterJob *job, usec_t usec)
+{
+        usec_t over = MIN(job->queue_deadline, job->deadline);
+
+        return timer_set(router, &job->timer, MIN(usec, over));
+}
+
 static int job_wait(Router *router, RouterJob *job)
 {
-        if (list_link_is_in(&job->in_track))
-                return 0;
-        if (job->track->n_workers + job->channel->n_workers == 0 && job->attempt == 0)
+        bool is_settling = router_now(router) < router->settled_usec, is_first = job->attempt == 0;
+
+        if (!job_has_workers(job) && is_first && !is_settling)
                 return job_fail_without_worker(router, job, "no worker serves this track");
-        if (job->track->waiting.n_members >= store_config(router->store)->queue_length)
+        if (job->track->waiting.n_members >= store_config(router->store)->queue_length && is_first)
                 return job_fail_without_worker(router, job,
                                                "the queue of this track is full; try again later");
         list_append(&job->track->waiting, &job->in_track);
         list_append(&job->channel->waiting, &job->in_channel);
-        return timer_set(router, &job->timer, MIN(job->queue_deadline, job->deadline));
+        return job_wait_until(router, job,
+                              is_settling && !job_has_workers(job) ? router->settled_usec : USEC_INFINITY);
 }
 
 /* To the first worker that is there and idle; those found gone are let go on the way. */
 static int job_place(Router *router, RouterJob *job)
 {
+        job_leave_queues(job);
         for (;;) {
-                Seat *seat = place_pick(job->track, &job->ask->request)
-                                     ?: place_pick(job->channel, &job->ask->request);
+                Worker *worker = job_pick_worker(job);
                 int r;
 
-                if (!seat)
+                if (!worker)
                         return job_wait(router, job);
-                r = job_give(router, job, seat->worker);
+                r = job_give(router, job, worker);
                 if (r != ROUTER_GONE)
                         return r;
         }
 }
 
-static bool worker_is_generic(const Worker *worker)
+int job_adopt(Router *router, RouterJob *job, Foreign *foreign)
 {
-        return !worker->hello.topics || !worker->hello.topics[0];
-}
+        Worker *worker = foreign->worker;
+        int r = hashmap_put_str(router->jobs, foreign->job, job);
 
-/* The job that has waited longest at a place, of those whose version the worker will not have in a moment.
- */
-static RouterJob *place_oldest_for(const Place *place, const Worker *worker)
-{
-        size_t n = 0;
-
-        for (ListLink *link = list_first(&place->waiting); link && link != &place->waiting.root;
-             link = link->next) {
-                RouterJob *job = worker_is_generic(worker) ? CONTAINER_OF(link, RouterJob, in_channel)
-                                                           : CONTAINER_OF(link, RouterJob, in_track);
-
-                if (worker_fitness(worker, &job->ask->request) != FIT_NOT_YET)
-                        return job;
-                if (++n == N_LOOKED_AT_MAX)
-                        return NULL;
-        }
-        return NULL;
-}
-
-static RouterJob *worker_oldest_waiting(const Worker *worker)
-{
-        RouterJob *oldest = NULL;
-
-        for (size_t i = 0; i < worker->n_seats; i++) {
-                RouterJob *job = place_oldest_for(worker->seats[i].place, worker);
-
-                if (job && (!oldest || job->ask->start_usec < oldest->ask->start_usec))
-                        oldest = job;
-        }
-        return oldest;
+        if (r < 0)
+                return r;
+        (void) hashmap_remove_str(router->jobs, job->id);
+        memcpy(job->id, foreign->job, sizeof(job->id));
+        memcpy(job->token, foreign->token, sizeof(job->token));
+        foreign_free(router, foreign);
+        job_leave_queues(job);
+        job->attempt = MAX(job->attempt, 1U);
+        job->worker = worker;
+        list_append(&worker->jobs, &job->in_worker);
+        job_set_state(router, job, JOB_RUNNING);
+        return timer_set(router, &job->timer, job->deadline);
 }
 
 int worker_feed(Router *router, Worker *worker)
 {
         worker_take_seats(worker);
         while (worker_free_slots(worker) > 0) {
-                RouterJob *job = worker_oldest_waiting(worker);
+                RouterJob *job = worker_pick_job(worker);
                 int r = job ? job_give(router, job, worker) : ROUTER_GONE;
 
                 if (r != 0)
@@ -427,14 +342,29 @@ int worker_feed(Router *router, Worker *worker)
         return 0;
 }
 
-/* Its time is over: in the queue, or altogether. */
+/* Told to end, and not heard of since: what its worker says next decides about the slot. */
+static int job_is_not_ended(Router *router, RouterJob *job)
+{
+        return worker_renew(router, job->worker,
+                            "begin anew: a job that you were told to end is not ended in time");
+}
+
+/* Its time is over, in the queue or altogether; or it is looked at anew. */
 static int job_on_time(Router *router, Timer *timer)
 {
         RouterJob *job = CONTAINER_OF(timer, RouterJob, timer);
+        usec_t now = router_now(router);
 
-        if (job->state == JOB_WAITING && job->queue_deadline < job->deadline)
-                return job_fail_without_worker(router, job, "waited too long for a worker");
-        return job_fail(router, job, STATUS_NO_ANSWER, "no answer in time");
+        if (job->state == JOB_ABANDONED)
+                return job_is_not_ended(router, job);
+        if (now >= job->deadline)
+                return job_fail(router, job, STATUS_NO_ANSWER, "no answer in time");
+        if (now < job->queue_deadline)
+                return job_place(router, job);
+        if (job->attempt > 0)
+                return job_fail(router, job, STATUS_WORKER_ERROR,
+                                "the worker that ran it is lost, and no other became free in time");
+        return job_fail_without_worker(router, job, "waited too long for a worker");
 }
 
 int job_retry(Router *router, RouterJob *job, const char *why)
@@ -442,6 +372,7 @@ int job_retry(Router *router, RouterJob *job, const char *why)
         usec_t now = router_now(router);
 
         job_leave_worker(job);
+        job->is_done = false;
         if (job->state == JOB_ABANDONED) {
                 job_free(router, job);
                 return 0;
@@ -483,40 +414,25 @@ static int job_new(Router *router, Ask *ask, const StoreTrack *track, RouterJob 
 
         if (!job)
                 return -ENOMEM;
+        router->n_waiting++;
         random_digits(job->id, 16);
         job->ask = ask;
         job->timer.fire = job_on_time;
         job->channel = &router->channels[ask->request.channel];
-        job->track = router_place(router, ask->request.channel, ask->request.track);
+        job->track = place_get(router, ask->request.channel, ask->request.track);
+        job->holder = holder_get(router, ask->request.channel, ask->request.track, ask->request.version);
         list_init(&job->asks);
-        r = job->track ? hashmap_put_str(router->jobs, job->id, job) : -ENOMEM;
+        r = job->track && job->holder ? hashmap_put_str(router->jobs, job->id, job) : -ENOMEM;
+        if (r == 0)
+                r = job_join_client(router, job);
         if (r < 0) {
-                free(job);
+                job_free(router, job);
                 return r;
         }
         list_append(&job->asks, &ask->link);
         job_set_times(router, job, track);
-        router->n_waiting++;
         *ret = job;
         return 0;
-}
-
-/* Sent again: 0 where it must be run, 1 where it was answered or has joined its running job. */
-static int job_join(Router *router, Ask *ask, const char *key)
-{
-        RouterJob *job = hashmap_get_str(router->jobs_by_key, key);
-        const Kept *kept = hashmap_get_str(router->kept, key);
-        int r;
-
-        if (job) {
-                list_append(&job->asks, &ask->link);
-                return 1;
-        }
-        if (!kept)
-                return 0;
-        r = kept_answer(router, kept, ask);
-        ask_free(router, ask);
-        return r < 0 ? r : 1;
 }
 
 static int job_check(Router *router, const Ask *ask, const StoreTrack **ret_track)
@@ -535,13 +451,48 @@ static int job_check(Router *router, const Ask *ask, const StoreTrack **ret_trac
                 r = ask_fail(router, ask, STATUS_VERSION_NOT_DEPLOYED, "this version is not deployed", NULL);
                 return r < 0 ? r : 1;
         }
-        if (router->memory_size > config->memory_bytes) {
-                r = ask_fail(router, ask, STATUS_NO_WORKER,
-                             "too many requests are under way; try again later", NULL);
-                return r < 0 ? r : 1;
-        }
         *ret_track = track;
         return 0;
+}
+
+/* Whether there is room for it, whoever joins whose job. */
+static int job_check_room(Router *router, const Ask *ask)
+{
+        int r;
+
+        if (router->memory_size <= store_config(router->store)->memory_bytes)
+                return 0;
+        r = ask_fail(router, ask, STATUS_NO_WORKER, "too many requests are under way; try again later",
+                     NULL);
+        return r < 0 ? r : 1;
+}
+
+static int job_set_key(Router *router, RouterJob *job, const char *key)
+{
+        int r;
+
+        if (key[0] == '\0')
+                return 0;
+        memcpy(job->resend_key, key, sizeof(job->resend_key));
+        r = hashmap_put_str(router->jobs_by_key, key, job);
+        job->is_kept_by_key = r == 0;
+        return r;
+}
+
+/* The first time that it is given out, unless a worker has it already, or may yet say so. */
+static int job_begin(Router *router, RouterJob *job)
+{
+        bool is_adopted = false;
+        int r = 0;
+
+        if (job->resend_key[0] == '\0')
+                return job_place(router, job);
+        r = resend_adopt(router, job, &is_adopted);
+        if (r < 0 || is_adopted)
+                return r;
+        if (router_now(router) < router->settled_usec)
+                return job_wait_until(router, job, router->settled_usec);
+        return job_place(router, job);
 }
 
 int job_accept(Router *router, Ask *ask)
@@ -549,10 +500,12 @@ int job_accept(Router *router, Ask *ask)
         const StoreTrack *track = NULL;
         char key[RESEND_KEY_SIZE] = "";
         RouterJob *job = NULL;
-        int r = ask->request.resend ? resend_key(ask, key) : 0;
+        int r = job_check_room(router, ask);
 
+        if (r == 0 && ask->request.resend)
+                r = resend_key(ask, key);
         if (r == 0 && key[0] != '\0') {
-                r = job_join(router, ask, key);
+                r = resend_join(router, ask, key);
                 if (r == 1)
                         return 0;
         }
@@ -564,24 +517,8 @@ int job_accept(Router *router, Ask *ask)
                 ask_free(router, ask);
                 return r < 0 ? r : 0;
         }
-        if (key[0] != '\0') {
-                memcpy(job->resend_key, key, sizeof(key));
-                r = hashmap_put_str(router->jobs_by_key, key, job);
-                if (r < 0)
-                        return r;
-                job->is_kept_by_key = true;
-        }
-        return job_place(router, job);
-}
-
-/* The jobs of one client's id: two passes, as a map must not change while it is walked. */
-static RouterJob *find_cancellable(const Router *router, const Ask *ask)
-{
-        HASHMAP_FOREACH(RouterJob, job, router->jobs)
-                if (job->state != JOB_ABANDONED && job->ask->principal == ask->principal &&
-                    streq(job->ask->request.id, ask->request.id))
-                        return job;
-        return NULL;
+        r = job_set_key(router, job, key);
+        return r < 0 ? r : job_begin(router, job);
 }
 
 int job_cancel_all(Router *router, const Ask *ask, size_t *ret_n)
@@ -590,15 +527,20 @@ int job_cancel_all(Router *router, const Ask *ask, size_t *ret_n)
         const Parts parts = { .code = STATUS_TERMINATED,
                               .error = "cancelled",
                               .error_detail = { detail, sizeof(detail) - 1 } };
-        RouterJob *job;
-        size_t n = 0;
+        _cleanup_free_ char *key = string_format("%s\n%s", ask->principal->name, ask->request.id);
+        ClientJobs *client;
 
-        for (; (job = find_cancellable(router, ask)); n++) {
-                int r = job_finish(router, job, &parts);
+        if (!key)
+                return -ENOMEM;
+        *ret_n = 0;
+        /* With its last job it is gone. */
+        while ((client = hashmap_get_str(router->jobs_by_client, key))) {
+                int r = job_finish(router, CONTAINER_OF(list_first(&client->jobs), RouterJob, in_client),
+                                   &parts);
 
                 if (r < 0)
                         return r;
+                ++*ret_n;
         }
-        *ret_n = n;
         return 0;
 }

@@ -19,6 +19,7 @@
 #define N_QUERIES_MAX    256U
 #define IDENTITY_MAX     255U /* of ZeroMQ */
 #define ANSWER_CODES_MAX 600U
+#define N_RESTARTED_MAX  4096U
 
 /* Something that happens at a time; embedded in its owner. */
 typedef struct Timer Timer;
@@ -38,17 +39,35 @@ typedef struct Ask {
         usec_t start_realtime, start_usec;
         size_t charge;                      /* to router->memory_size */
         Account *accounts[_PEER_SCOPE_MAX]; /* of who asked */
+        unsigned generation;                /* router->generation when it came */
         ListLink link;                      /* in its job */
 } Ask;
 
-/* Where jobs and workers meet: a track of a channel, or a channel as a whole (generic workers). */
+/* Where jobs and workers meet: a track of a channel, or a channel as a whole (generic workers). A track's
+ * place is there as long as a job or a worker refers to it. */
 typedef struct Place {
+        char *key; /* in router->places; NULL: of a channel */
+        size_t n_refs;
         List idle;    /* Seat, least recently used first */
         List waiting; /* jobs, oldest first: in_track or in_channel */
         size_t n_workers;
 } Place;
 
+/* A version of a track, and how many online workers hold it or are about to. It is there as long as a job or
+ * a worker refers to it. */
+typedef struct Holder {
+        char *key; /* in router->holders */
+        size_t n_refs, n_workers;
+} Holder;
+
 typedef struct Worker Worker;
+
+/* A job that a worker runs for a router that is no more. Who sends that request again joins it. */
+typedef struct Foreign {
+        char job[JOB_ID_SIZE], token[TOKEN_SIZE], resend_key[RESEND_KEY_SIZE];
+        Worker *worker;
+        ListLink link; /* in worker->foreign */
+} Foreign;
 
 typedef struct Seat {
         Worker *worker;
@@ -66,8 +85,11 @@ struct Worker {
         Seat *seats; /* one a topic, or one for all */
         size_t n_seats;
         List jobs;        /* it runs: in_worker */
-        size_t n_foreign; /* jobs it runs for a router that is no more */
+        List foreign;     /* Foreign, owned */
+        Holder **holders; /* while it is online: of what it holds or installs */
+        size_t n_holders;
         bool is_configured, is_leaving;
+        bool is_renewing; /* told to begin anew: nothing is given to it before its next hello */
         usec_t heard_usec;
         Timer timer; /* it is dead then */
 };
@@ -78,6 +100,12 @@ typedef enum JobState {
         JOB_ABANDONED, /* answered, its worker still at it */
 } JobState;
 
+/* The jobs of one client's id: what `cancel` speaks of. */
+typedef struct ClientJobs {
+        char *key; /* in router->jobs_by_client */
+        List jobs; /* in_client */
+} ClientJobs;
+
 typedef struct RouterJob {
         char id[JOB_ID_SIZE], token[TOKEN_SIZE], resend_key[RESEND_KEY_SIZE];
         JobState state;
@@ -87,7 +115,10 @@ typedef struct RouterJob {
         bool is_kept_by_key; /* in router->jobs_by_key */
         bool is_done;        /* its worker has said what came of it */
         Place *track, *channel;
+        Holder *holder; /* of its version */
         ListLink in_track, in_channel;
+        ClientJobs *client; /* NULL once it is answered */
+        ListLink in_client;
         Worker *worker;
         ListLink in_worker;
         Limits limits;
@@ -98,6 +129,11 @@ typedef struct RouterJob {
 /* The answer of a job, kept for those who send again. */
 typedef struct Kept {
         char key[RESEND_KEY_SIZE];
+        /* Who said it, where that was a worker of whose job this router knew nothing: it counts for jobs
+         * only that this worker could have been given. */
+        bool is_claimed;
+        Channel channel;
+        char **topics; /* NULL: any */
         StatusCode code;
         char *error;
         Buffer parts[PEER_N_PARTS_MAX];
@@ -109,8 +145,9 @@ typedef struct Kept {
 typedef struct RegistryQuery {
         char id[TOKEN_SIZE];
         Ask *ask;
-        VersionList versions; /* those to be deployed, resolved so far */
+        VersionList versions; /* those asked for, resolved so far */
         Worker *worker;       /* NULL once it is lost */
+        usec_t deadline;
         Timer timer;
 } RegistryQuery;
 
@@ -120,18 +157,26 @@ struct Router {
         bool force_worker_restart;
         Hashmap *workers; /* by identity */
         Hashmap *workers_by_key;
-        Hashmap *jobs;        /* by id */
-        Hashmap *jobs_by_key; /* by resend key */
-        Hashmap *places;      /* by "CHANNEL/TRACK" */
-        Hashmap *queries;     /* by id */
-        Hashmap *kept;        /* by resend key */
-        Hashmap *restarted;   /* keys of workers that were told to start anew; values are the router */
-        Hashmap *accounts;    /* router-peer.c */
+        Hashmap *jobs;           /* by id */
+        Hashmap *jobs_by_key;    /* by resend key */
+        Hashmap *jobs_by_client; /* ClientJobs, by principal and id */
+        Hashmap *foreign;        /* of workers, by resend key */
+        Hashmap *holders;        /* by "CHANNEL/TRACK/VERSION" */
+        Hashmap *places;         /* by "CHANNEL/TRACK" */
+        Hashmap *queries;        /* by id */
+        Hashmap *kept;           /* by resend key */
+        Hashmap *restarted;      /* keys of workers that were told to start anew; values are the router */
+        Hashmap *accounts;       /* router-peer.c */
         List idle_accounts;
         List kept_order;
-        size_t kept_size, memory_size;
+        size_t kept_size, memory_size, n_asks;
         Place channels[_CHANNEL_MAX];
         Prioq timers;
+        /* Until then, workers of the router before this one are still coming back. */
+        usec_t settled_usec;
+        unsigned generation;  /* of asks: another one begins when a restart is asked for */
+        size_t n_asks_before; /* of generations before this one, while a restart waits for them */
+        Timer restart;
         size_t n_waiting, n_running;
         uint64_t n_answered[ANSWER_CODES_MAX];
 };
@@ -146,8 +191,30 @@ typedef struct Parts {
 usec_t router_now(const Router *router);
 int timer_set(Router *router, Timer *timer, usec_t usec) _warn_unused_;
 void timer_stop(Router *router, Timer *timer);
-/* The place of a track, made where there is none; NULL without memory. */
-Place *router_place(Router *router, Channel channel, const char *track);
+/* A restart that was asked for happens once what was asked before is answered, but not long after. */
+int router_restart_soon(Router *router) _warn_unused_;
+
+/* router-place.c: where jobs and workers meet. Each `get` adds a reference; NULL without memory. */
+Place *place_get(Router *router, Channel channel, const char *track);
+Place *place_unref(Router *router, Place *place);
+Holder *holder_get(Router *router, Channel channel, const char *track, const char *version);
+Holder *holder_unref(Router *router, Holder *holder);
+void places_init(Router *router);
+/* Takes a seat at each place where it finds jobs. */
+int worker_take_places(Router *router, Worker *worker) _warn_unused_;
+void worker_leave_places(Router *router, Worker *worker);
+void worker_leave_seats(Worker *worker);
+/* Least recently used first: whoever got a job goes to the end of the lists, or out of them where it has no
+ * slot left. */
+void worker_take_seats(Worker *worker);
+/* Counts it, or counts it no more, at the versions it holds or installs. */
+int worker_count_holders(Router *router, Worker *worker) _warn_unused_;
+void worker_forget_holders(Router *router, Worker *worker);
+/* The idle worker that is to have the job: one of its track before a generic one; or NULL. */
+Worker *job_pick_worker(const RouterJob *job);
+/* The job that has waited longest of those that the worker is to have; or NULL. */
+RouterJob *worker_pick_job(const Worker *worker);
+bool job_has_workers(const RouterJob *job);
 
 /* router-answer.c: to clients */
 int ask_new(Router *router, const Principal *principal, Bytes identity, Request *request,
@@ -185,10 +252,29 @@ void job_leave_worker(RouterJob *job);
 int job_retry(Router *router, RouterJob *job, const char *why) _warn_unused_;
 int job_cancel_all(Router *router, const Ask *ask, size_t *ret_n) _warn_unused_;
 RouterJob *job_free(Router *router, RouterJob *job);
+/* It turns out that a worker runs it already, for a router that is no more. Takes the foreign. */
+int job_adopt(Router *router, RouterJob *job, Foreign *foreign) _warn_unused_;
 /* Gives a worker what waits for it, up to its free slots. */
 int worker_feed(Router *router, Worker *worker) _warn_unused_;
-int kept_put(Router *router, const char *key, const Parts *parts) _warn_unused_;
+
+/* router-resend.c: requests that are sent again */
+/* SHA-256 of who asks for what, in hexadecimal digits. */
+int resend_key(const Ask *ask, char *ret) _warn_unused_;
+/* Keeps an answer, where it is one that stands. `claimant`: the worker that says so of a job nobody knows.
+ */
+int kept_put(Router *router, const char *key, const Parts *parts, const Worker *claimant) _warn_unused_;
 Kept *kept_free(Router *router, Kept *kept);
+/* 0 where the request must be run, 1 where it was answered or has joined its running job: then the ask is
+ * taken. */
+int resend_join(Router *router, Ask *ask, const char *key) _warn_unused_;
+/* What the worker's hello says of jobs that this router does not know. */
+int worker_note_foreign(Router *router, Worker *worker) _warn_unused_;
+Foreign *foreign_free(Router *router, Foreign *foreign);
+/* Binds a job to the worker that runs it already; false where none does. */
+int resend_adopt(Router *router, RouterJob *job, bool *ret_is_adopted) _warn_unused_;
+/* The outcome of a job that this router does not know. */
+int resend_take_outcome(Router *router, Worker *worker, const Outcome *outcome,
+                        const Parts *parts) _warn_unused_;
 
 /* router-worker.c */
 int worker_on_message(Router *router, const Principal *principal, Bytes identity, const Bytes *frames,
@@ -196,7 +282,10 @@ int worker_on_message(Router *router, const Principal *principal, Bytes identity
 /* Sends; takes `body` (NULL: there was no memory for it). 0, ROUTER_GONE, < 0. */
 int worker_say(Router *router, Worker *worker, PeerType type, json_object *body) _warn_unused_;
 int worker_configure(Router *router, Worker *worker) _warn_unused_;
-int workers_configure(Router *router, Channel channel) _warn_unused_;
+/* Those of a channel that serve the track; NULL: all. */
+int workers_configure(Router *router, Channel channel, const char *track) _warn_unused_;
+/* Tells it to begin anew: its next hello says what it is at. */
+int worker_renew(Router *router, Worker *worker, const char *why) _warn_unused_;
 /* Lets those go whose principal has the role no more. */
 int workers_dismiss_disallowed(Router *router) _warn_unused_;
 bool worker_serves(const Worker *worker, Channel channel, const char *track);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Deploys and listings: the router sees no registry, so it asks a worker that serves the track, else any of
- * the channel. A deploy changes nothing until each of its versions has a digest; then it is saved, and
- * pushed to the workers at once. */
+ * the channel; where that one is lost, another. A deploy changes nothing until each of its versions has a
+ * digest; then it is worked into what is deployed at that moment, saved, and pushed to the workers at once.
+ */
 
 #include "router-private.h"
 
@@ -29,15 +30,6 @@ static int query_fail(Router *router, RegistryQuery *query, StatusCode code, con
 
         registry_query_free(router, query);
         return r;
-}
-
-static int query_on_time(Router *router, Timer *timer)
-{
-        RegistryQuery *query = CONTAINER_OF(timer, RegistryQuery, timer);
-
-        return query_fail(router, query, STATUS_NO_WORKER,
-                          query->worker ? "the registry was not looked into in time"
-                                        : "the worker that looked into the registry is lost");
 }
 
 void registry_forget_worker(Router *router, const Worker *worker)
@@ -81,27 +73,50 @@ static VersionItem *next_unresolved(const RegistryQuery *query)
         return NULL;
 }
 
-static int query_ask(Router *router, RegistryQuery *query, PeerType type, const char *version)
+static const char no_worker[] = "no worker is online that could look into the registry";
+
+/* Asks what is to be known next; those found gone are passed over. */
+static int query_ask(Router *router, RegistryQuery *query)
 {
+        const Request *request = &query->ask->request;
+        const VersionItem *item = next_unresolved(query);
         Query message = {
                 .query = query->id,
-                .channel = query->ask->request.channel,
-                .track = query->ask->request.track,
-                .version = (char *) version,
+                .channel = request->channel,
+                .track = request->track,
+                .version = item ? item->version : NULL,
         };
-        int r = worker_say(router, query->worker, type, query_to_json(&message));
+        int r;
 
-        if (r == ROUTER_GONE)
-                return query_fail(router, query, STATUS_NO_WORKER,
-                                  "no worker is online that could look into the registry");
-        return r;
+        for (;;) {
+                if (!query->worker)
+                        query->worker = pick_worker(router, request->channel, request->track);
+                if (!query->worker)
+                        return query_fail(router, query, STATUS_NO_WORKER, no_worker);
+                r = worker_say(router, query->worker, item ? PEER_RESOLVE : PEER_LIST,
+                               query_to_json(&message));
+                if (r != ROUTER_GONE)
+                        break;
+                query->worker = NULL;
+        }
+        return r < 0 ? r : timer_set(router, &query->timer, query->deadline);
+}
+
+/* Its time is over, or its worker is lost. */
+static int query_on_time(Router *router, Timer *timer)
+{
+        RegistryQuery *query = CONTAINER_OF(timer, RegistryQuery, timer);
+
+        if (router_now(router) < query->deadline)
+                return query_ask(router, query);
+        return query_fail(router, query, STATUS_NO_WORKER, "the registry was not looked into in time");
 }
 
 /* Takes the ask; without a worker, or with too many questions, it is answered. *ret is NULL then. */
 static int query_new(Router *router, Ask *ask, RegistryQuery **ret)
 {
         Worker *worker = pick_worker(router, ask->request.channel, ask->request.track);
-        const char *refusal = !worker ? "no worker is online that could look into the registry"
+        const char *refusal = !worker ? no_worker
                               : hashmap_size(router->queries) >= N_QUERIES_MAX
                                       ? "too many questions about the registry are open; try again later"
                                       : NULL;
@@ -121,10 +136,8 @@ static int query_new(Router *router, Ask *ask, RegistryQuery **ret)
         if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
                 abort(); /* so few bytes always come */
         hex_encode(bytes, sizeof(bytes), query->id);
+        query->deadline = router_now(router) + store_config(router->store)->times.registry_usec;
         r = hashmap_put_str(router->queries, query->id, query);
-        if (r == 0)
-                r = timer_set(router, &query->timer,
-                              router_now(router) + store_config(router->store)->times.registry_usec);
         if (r < 0) {
                 registry_query_free(router, query);
                 return r;
@@ -138,7 +151,7 @@ int registry_list(Router *router, Ask *ask)
         RegistryQuery *query;
         int r = query_new(router, ask, &query);
 
-        return r < 0 || !query ? r : query_ask(router, query, PEER_LIST, NULL);
+        return r < 0 || !query ? r : query_ask(router, query);
 }
 
 static int on_listed(Router *router, RegistryQuery *query, const Answer *answer)
@@ -165,22 +178,31 @@ static int add_wanted(VersionList *list, const char *track, const char *version)
                                 &(VersionItem){ .track = (char *) track, .version = (char *) version });
 }
 
-static int wanted_versions(const Router *router, const Request *request, VersionList *ret)
+static int wanted_versions(const Request *request, VersionList *ret)
 {
-        const StoreTrack *track =
-                store_config_track(store_config(router->store), request->channel, request->track);
         int r = 0;
 
-        if (request->action == ACTION_UPDATE_CONTAINER_VERSIONS) {
-                for (char **version = request->versions; version && *version && r == 0; version++)
-                        r = add_wanted(ret, request->track, *version);
-                return r;
-        }
-        for (size_t i = 0; track && i < track->versions.n_items && r == 0; i++)
+        if (request->action == ACTION_DEPLOY_CONTAINER_VERSION)
+                return add_wanted(ret, request->track, request->version);
+        for (char **version = request->versions; version && *version && r == 0; version++)
+                r = add_wanted(ret, request->track, *version);
+        return r;
+}
+
+/* What shall be deployed from now on: the versions asked for, behind those that are there and stay. */
+static int versions_after(const Router *router, const RegistryQuery *query, VersionList *ret)
+{
+        const Request *request = &query->ask->request;
+        const StoreTrack *track =
+                store_config_track(store_config(router->store), request->channel, request->track);
+        bool is_update = request->action == ACTION_UPDATE_CONTAINER_VERSIONS;
+        int r = 0;
+
+        for (size_t i = 0; track && !is_update && i < track->versions.n_items && r == 0; i++)
                 if (!streq(track->versions.items[i].version, request->version))
                         r = version_list_add(ret, &track->versions.items[i]);
-        if (r == 0 && request->action == ACTION_DEPLOY_CONTAINER_VERSION)
-                r = add_wanted(ret, request->track, request->version);
+        for (size_t i = 0; i < query->versions.n_items && r == 0; i++)
+                r = version_list_add(ret, &query->versions.items[i]);
         return r;
 }
 
@@ -212,10 +234,14 @@ json_object *container_versions(const Router *router)
 static int deploy_save(Router *router, RegistryQuery *query)
 {
         const Request *request = &query->ask->request;
+        _cleanup_(version_list_done) VersionList versions = {};
         _cleanup_free_ char *error = NULL;
-        int r = store_set_versions(router->store, request->channel, request->track, &query->versions,
-                                   &error);
+        int r = versions_after(router, query, &versions);
 
+        if (r == 0)
+                r = store_set_versions(router->store, request->channel, request->track, &versions, &error);
+        if (r == -E2BIG)
+                return query_fail(router, query, STATUS_BAD_INPUT, "too many versions of this track");
         if (r != 0) {
                 log_struct(LOG_ERR, LOG_FIELDS({ "MESSAGE_ID", MSG_ROUTER_FILE_BAD }),
                            "Cannot save what is deployed: %s", r == STORE_BAD ? error : strerror(-r));
@@ -228,8 +254,8 @@ static int deploy_save(Router *router, RegistryQuery *query)
                               { "PIPELINE_TRACK", request->track }),
                    "%s for %s %s by %s: %zu versions are deployed", action_to_string(request->action),
                    channel_to_string(request->channel), request->track, query->ask->principal->name,
-                   query->versions.n_items);
-        r = workers_configure(router, request->channel);
+                   versions.n_items);
+        r = workers_configure(router, request->channel, request->track);
         if (r == 0)
                 r = ask_succeed(router, query->ask, container_versions(router));
         registry_query_free(router, query);
@@ -238,9 +264,7 @@ static int deploy_save(Router *router, RegistryQuery *query)
 
 static int deploy_go_on(Router *router, RegistryQuery *query)
 {
-        const VersionItem *item = next_unresolved(query);
-
-        return item ? query_ask(router, query, PEER_RESOLVE, item->version) : deploy_save(router, query);
+        return next_unresolved(query) ? query_ask(router, query) : deploy_save(router, query);
 }
 
 static int on_resolved(Router *router, RegistryQuery *query, const Answer *answer)
@@ -255,13 +279,11 @@ static int on_resolved(Router *router, RegistryQuery *query, const Answer *answe
 static int unload(Router *router, Ask *ask)
 {
         RegistryQuery *query = calloc(1, sizeof(RegistryQuery));
-        int r;
 
         if (!query)
                 return -ENOMEM;
         query->ask = ask;
-        r = wanted_versions(router, &ask->request, &query->versions);
-        return r < 0 ? r : deploy_save(router, query);
+        return deploy_save(router, query);
 }
 
 int registry_deploy(Router *router, Ask *ask)
@@ -286,7 +308,7 @@ int registry_deploy(Router *router, Ask *ask)
         r = query_new(router, ask, &query);
         if (r < 0 || !query)
                 return r;
-        r = wanted_versions(router, &query->ask->request, &query->versions);
+        r = wanted_versions(&query->ask->request, &query->versions);
         return r < 0 ? r : deploy_go_on(router, query);
 }
 

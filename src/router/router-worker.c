@@ -19,12 +19,12 @@
 
 bool worker_is_online(const Worker *worker)
 {
-        return worker->is_configured && !worker->is_leaving;
+        return worker->is_configured && !worker->is_leaving && !worker->is_renewing;
 }
 
 size_t worker_free_slots(const Worker *worker)
 {
-        size_t n_taken = worker->jobs.n_members + worker->n_foreign;
+        size_t n_taken = worker->jobs.n_members + worker->foreign.n_members;
 
         return worker_is_online(worker) && worker->hello.slots > n_taken ? worker->hello.slots - n_taken : 0;
 }
@@ -51,10 +51,12 @@ static void log_worker(int level, const char *message_id, const Worker *worker, 
 
 /* Life and death */
 
-static void worker_leave_seats(Worker *worker)
+/* Nothing is given to it any more. */
+static void worker_leave(Router *router, Worker *worker)
 {
-        for (size_t i = 0; i < worker->n_seats; i++)
-                list_remove(&worker->seats[i].place->idle, &worker->seats[i].link);
+        worker->is_leaving = true;
+        worker_leave_seats(worker);
+        worker_forget_holders(router, worker);
 }
 
 Worker *worker_free(Router *router, Worker *worker)
@@ -62,10 +64,10 @@ Worker *worker_free(Router *router, Worker *worker)
         if (!worker)
                 return NULL;
         timer_stop(router, &worker->timer);
-        worker_leave_seats(worker);
-        for (size_t i = 0; i < worker->n_seats; i++)
-                worker->seats[i].place->n_workers--;
-        free(worker->seats);
+        worker_leave_places(router, worker);
+        worker_forget_holders(router, worker);
+        LIST_FOREACH(Foreign, foreign, &worker->foreign, link)
+                foreign_free(router, foreign);
         if (hashmap_get(router->workers, worker->identity, worker->identity_size) == worker)
                 (void) hashmap_remove(router->workers, worker->identity, worker->identity_size);
         if (worker->key && hashmap_get_str(router->workers_by_key, worker->key) == worker)
@@ -83,8 +85,7 @@ static int worker_lose(Router *router, Worker *worker, const char *why)
 {
         int r = 0;
 
-        worker->is_leaving = true;
-        worker_leave_seats(worker);
+        worker_leave(router, worker);
         registry_forget_worker(router, worker);
         while (r == 0 && !list_is_empty(&worker->jobs))
                 r = job_retry(router, CONTAINER_OF(list_first(&worker->jobs), RouterJob, in_worker), why);
@@ -128,8 +129,7 @@ static int say_to(Router *router, Bytes identity, PeerType type, json_object *bo
 /* It gets nothing any more, and is lost when its timer fires. */
 static int worker_dismiss(Router *router, Worker *worker)
 {
-        worker->is_leaving = true;
-        worker_leave_seats(worker);
+        worker_leave(router, worker);
         return timer_set(router, &worker->timer, router_now(router));
 }
 
@@ -151,6 +151,20 @@ int worker_say(Router *router, Worker *worker, PeerType type, json_object *body)
                 return r;
         r = worker_dismiss(router, worker);
         return r < 0 ? r : ROUTER_GONE;
+}
+
+int worker_renew(Router *router, Worker *worker, const char *why)
+{
+        Notice notice = { .error = (char *) why };
+        int r;
+
+        if (worker->is_leaving)
+                return 0;
+        worker->is_renewing = true;
+        worker_leave_seats(worker);
+        worker_forget_holders(router, worker);
+        r = worker_say(router, worker, PEER_REFUSED, notice_to_json(&notice));
+        return r < 0 ? r : 0;
 }
 
 static int refuse(Router *router, Bytes identity, const char *why)
@@ -194,38 +208,18 @@ int worker_configure(Router *router, Worker *worker)
         return r < 0 ? r : 0;
 }
 
-int workers_configure(Router *router, Channel channel)
+int workers_configure(Router *router, Channel channel, const char *track)
 {
         int r = 0;
 
         HASHMAP_FOREACH(Worker, worker, router->workers)
-                if (r == 0 && worker->hello.channel == channel)
+                if (r == 0 && worker->hello.channel == channel &&
+                    (!track || worker_serves(worker, channel, track)))
                         r = worker_configure(router, worker);
         return r;
 }
 
 /* Hello */
-
-static int worker_take_places(Router *router, Worker *worker)
-{
-        size_t n_topics = strv_length(worker->hello.topics);
-
-        worker->seats = calloc(MAX(n_topics, 1U), sizeof(Seat));
-        if (!worker->seats)
-                return -ENOMEM;
-        for (size_t i = 0; i < MAX(n_topics, 1U); i++) {
-                Place *place =
-                        n_topics == 0 ? &router->channels[worker->hello.channel]
-                                      : router_place(router, worker->hello.channel, worker->hello.topics[i]);
-
-                if (!place)
-                        return -ENOMEM;
-                worker->seats[i] = (Seat){ .worker = worker, .place = place };
-                worker->n_seats++;
-                place->n_workers++;
-        }
-        return 0;
-}
 
 /* Takes the hello with success. */
 static int worker_new(Router *router, const Principal *principal, Bytes identity, Hello *hello, Worker **ret)
@@ -236,6 +230,7 @@ static int worker_new(Router *router, const Principal *principal, Bytes identity
         if (!worker)
                 return -ENOMEM;
         list_init(&worker->jobs);
+        list_init(&worker->foreign);
         memcpy(worker->identity, identity.data, identity.size);
         worker->identity_size = identity.size;
         worker->principal = principal;
@@ -276,15 +271,6 @@ static void worker_inherit(Worker *worker, Worker *before)
                 }
 }
 
-static void worker_count_foreign(const Router *router, Worker *worker)
-{
-        for (size_t i = 0; i < worker->hello.n_jobs; i++) {
-                const RouterJob *job = hashmap_get_str(router->jobs, worker->hello.jobs[i].job);
-
-                worker->n_foreign += !job || job->worker != worker;
-        }
-}
-
 /* Out of the maps, so that another may take its place. */
 static Worker *take_out(Router *router, Worker *worker)
 {
@@ -300,7 +286,8 @@ static int force_restart(Router *router, Bytes identity, const char *key, bool *
         int r;
 
         *ret_told = false;
-        if (!router->force_worker_restart || hashmap_get_str(router->restarted, key))
+        if (!router->force_worker_restart || hashmap_get_str(router->restarted, key) ||
+            hashmap_size(router->restarted) >= N_RESTARTED_MAX)
                 return 0;
         *ret_told = true;
         r = hashmap_put_str(router->restarted, key, router);
@@ -344,9 +331,10 @@ static int admit(Router *router, const Principal *principal, Bytes identity, Hel
         r = replace(router, principal, identity, hello, &worker);
         if (r < 0)
                 return r;
-        worker_count_foreign(router, worker);
         log_worker(LOG_INFO, MSG_ROUTER_WORKER_ONLINE, worker, "says hello", "");
-        r = worker_heard(router, worker);
+        r = worker_note_foreign(router, worker);
+        if (r == 0)
+                r = worker_heard(router, worker);
         return r < 0 ? r : worker_configure(router, worker);
 }
 
@@ -381,7 +369,10 @@ static int on_configured(Router *router, Worker *worker, const PeerMessage *mess
         configured_done(&worker->configured);
         worker->configured = configured;
         worker->is_configured = true;
-        return worker_feed(router, worker);
+        if (worker->is_leaving || worker->is_renewing)
+                return 0;
+        r = worker_count_holders(router, worker);
+        return r < 0 ? r : worker_feed(router, worker);
 }
 
 static int on_heartbeat(Router *router, Worker *worker, const PeerMessage *message, char **ret_error)
@@ -391,8 +382,8 @@ static int on_heartbeat(Router *router, Worker *worker, const PeerMessage *messa
 
         if (r != 0)
                 return r;
-        if (heartbeat.running < worker->n_foreign)
-                worker->n_foreign = heartbeat.running;
+        while (heartbeat.running < worker->foreign.n_members)
+                foreign_free(router, CONTAINER_OF(list_first(&worker->foreign), Foreign, link));
         r = worker_say(router, worker, PEER_HEARTBEAT, json_object_new_object());
         return r < 0 ? r : worker_feed(router, worker);
 }
@@ -404,8 +395,7 @@ static int on_goodbye(Router *router, Worker *worker, const PeerMessage *message
 
         if (r != 0)
                 return r;
-        worker->is_leaving = true;
-        worker_leave_seats(worker);
+        worker_leave(router, worker);
         log_worker(LOG_INFO, MSG_ROUTER_WORKER_LEFT, worker, "leaves", notice.reason ?: "");
         return 0;
 }
@@ -457,17 +447,28 @@ static int acknowledge(Router *router, Worker *worker, const Outcome *outcome)
         return r < 0 ? r : 0;
 }
 
-/* Of a job that this router does not know, or no longer as this worker's: kept for who sends again. */
+/* Of no attempt under way. A stale one of a job that is known is dropped. */
 static int take_stray_outcome(Router *router, Worker *worker, const Outcome *outcome, const Parts *parts,
                               const RouterJob *job)
 {
-        if (worker->n_foreign > 0 && !job)
-                worker->n_foreign--;
         log_struct(LOG_NOTICE,
                    LOG_FIELDS({ "PIPELINE_JOB", outcome->job }, { "PIPELINE_WORKER", worker->hello.name }),
                    "Outcome of job %s from worker %s is of no attempt under way", outcome->job,
                    worker->hello.name);
-        return outcome->resend_key && !job ? kept_put(router, outcome->resend_key, parts) : 0;
+        return job ? 0 : resend_take_outcome(router, worker, outcome, parts);
+}
+
+/* A worker that failed is as good as one that died: another gets the job. */
+static int take_outcome(Router *router, RouterJob *job, const Parts *parts)
+{
+        if (job->state == JOB_ABANDONED) {
+                job_free(router, job);
+                return 0;
+        }
+        if (parts->code == STATUS_WORKER_ERROR && job->attempt < N_ATTEMPTS_MAX)
+                return job_retry(router, job, parts->error ?: "its worker failed");
+        job->is_done = true;
+        return job_finish(router, job, parts);
 }
 
 static int on_outcome(Router *router, Worker *worker, const PeerMessage *message, char **ret_error)
@@ -483,12 +484,8 @@ static int on_outcome(Router *router, Worker *worker, const PeerMessage *message
         job = hashmap_get_str(router->jobs, outcome.job);
         if (!job || job->worker != worker || !streq(job->token, outcome.token))
                 r = take_stray_outcome(router, worker, &outcome, &parts, job);
-        else if (job->state == JOB_ABANDONED)
-                job_free(router, job);
-        else {
-                job->is_done = true;
-                r = job_finish(router, job, &parts);
-        }
+        else
+                r = take_outcome(router, job, &parts);
         if (r == 0)
                 r = acknowledge(router, worker, &outcome);
         return r < 0 ? r : worker_feed(router, worker);
@@ -507,7 +504,7 @@ static int dispatch(Router *router, const Principal *principal, Bytes identity, 
 
         if (message->type == PEER_HELLO)
                 return on_hello(router, principal, identity, message->body, ret_error);
-        if (!worker)
+        if (!worker || worker->principal != principal)
                 return refuse(router, identity, "say hello first");
         if (!messages[message->type])
                 return 0;

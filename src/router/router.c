@@ -9,6 +9,10 @@
 #include <errno.h>
 #include <string.h>
 
+/* What was asked before a restart is waited for as long; a job that takes longer goes on at its worker, and
+ * is found by who sends again. */
+#define RESTART_PATIENCE_USEC (30 * USEC_PER_SEC)
+
 usec_t router_now(const Router *router)
 {
         return router->port.now(router->port.userdata);
@@ -24,28 +28,25 @@ void timer_stop(Router *router, Timer *timer)
         prioq_remove(&router->timers, &timer->link);
 }
 
-static void place_init(Place *place)
+/* Restarting */
+
+static int restart_now(Router *router, Timer *timer)
 {
-        list_init(&place->idle);
-        list_init(&place->waiting);
+        int r = router->port.restart(router->port.userdata);
+
+        return r < 0 ? r : 0;
 }
 
-Place *router_place(Router *router, Channel channel, const char *track)
+int router_restart_soon(Router *router)
 {
-        _cleanup_free_ char *key = string_format("%s/%s", channel_to_string(channel), track);
-        Place *place = key ? hashmap_get_str(router->places, key) : NULL;
+        usec_t now = router_now(router);
 
-        if (place || !key)
-                return place;
-        place = calloc(1, sizeof(Place));
-        if (!place)
-                return NULL;
-        place_init(place);
-        if (hashmap_put_str(router->places, key, place) < 0) {
-                free(place);
-                return NULL;
-        }
-        return place;
+        if (router->restart.link.place != 0)
+                return 0; /* asked for before */
+        router->generation++;
+        router->n_asks_before = router->n_asks;
+        return timer_set(router, &router->restart,
+                         router->n_asks_before == 0 ? now : now + RESTART_PATIENCE_USEC);
 }
 
 /* Life */
@@ -53,7 +54,8 @@ Place *router_place(Router *router, Channel channel, const char *track)
 static int make_maps(Router *router)
 {
         Hashmap **const maps[] = { &router->workers,     &router->workers_by_key, &router->jobs,
-                                   &router->jobs_by_key, &router->places,         &router->queries,
+                                   &router->jobs_by_key, &router->jobs_by_client, &router->foreign,
+                                   &router->holders,     &router->places,         &router->queries,
                                    &router->kept,        &router->restarted,      &router->accounts };
 
         for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
@@ -74,10 +76,11 @@ int router_new(const RouterPort *port, Store *store, bool force_worker_restart, 
         router->port = *port;
         router->store = store;
         router->force_worker_restart = force_worker_restart;
+        router->settled_usec = router_now(router) + store_config(store)->times.heartbeat_usec;
+        router->restart.fire = restart_now;
         list_init(&router->kept_order);
         list_init(&router->idle_accounts);
-        for (Channel channel = 0; channel < _CHANNEL_MAX; channel++)
-                place_init(&router->channels[channel]);
+        places_init(router);
         r = make_maps(router);
         if (r == 0)
                 *ret = TAKE_PTR(router);
@@ -106,15 +109,18 @@ Router *router_free(Router *router)
                 kept_free(router, member);
         while ((member = any_of(router->workers)))
                 worker_free(router, member);
-        if (router->places)
-                HASHMAP_FOREACH(Place, place, router->places)
-                        free(place);
+        timer_stop(router, &router->restart);
         peer_forget_all(router);
         assert(router->timers.n_members == 0 && router->memory_size == 0);
+        assert(!router->places || hashmap_size(router->places) == 0);
+        assert(!router->holders || hashmap_size(router->holders) == 0);
         hashmap_free(router->workers);
         hashmap_free(router->workers_by_key);
         hashmap_free(router->jobs);
         hashmap_free(router->jobs_by_key);
+        hashmap_free(router->jobs_by_client);
+        hashmap_free(router->foreign);
+        hashmap_free(router->holders);
         hashmap_free(router->places);
         hashmap_free(router->queries);
         hashmap_free(router->kept);
@@ -224,7 +230,7 @@ int router_reload(Router *router, char **ret_error)
         if (router->port.reloaded)
                 router->port.reloaded(router->port.userdata, store_config(router->store));
         for (Channel channel = 0; channel < _CHANNEL_MAX && r == 0; channel++)
-                r = workers_configure(router, channel);
+                r = workers_configure(router, channel, NULL);
         return r;
 }
 

@@ -21,12 +21,13 @@ typedef struct RouterPort {
         /* Sends a message whose first frame is the connection's identity. 0, or ROUTER_GONE where that is
          * not there any more or does not read; < 0 stops the router. */
         int (*send)(void *userdata, const Bytes *frames, size_t n_frames);
-        /* restart_router was asked for. 0, or ROUTER_GONE where it cannot be had. */
+        /* Ends this process, so that it is started anew; only where `can_restart`. */
         int (*restart)(void *userdata);
         /* The file was read anew. */
         void (*reloaded)(void *userdata, const StoreConfig *config);
         /* Reads anew who may do what, before the file: a fault in that one must not keep anybody in. */
         int (*reload_keys)(void *userdata);
+        bool can_restart; /* somebody starts it anew */
 } RouterPort;
 
 enum {

@@ -114,7 +114,11 @@ static int on_refused(Manager *m, json_object *body, char **ret_error)
                 LOG_FIELDS({ "MESSAGE_ID", MSG_WORKER_REFUSED }, { "PIPELINE_WORKER", m->settings->name }),
                 "The router refuses this worker: %s", notice.error ?: "it does not say why");
         daemon_notify_status("refused by the router: %s", notice.error ?: "it does not say why");
-        r = sd_event_source_set_time_relative(m->hello_again, RETRY_HELLO_USEC);
+        if (m->is_draining)
+                return 0;
+        /* Who was accepted before is only to begin anew; whoever is refused again waits. */
+        r = sd_event_source_set_time_relative(m->hello_again, m->is_configured ? 0 : RETRY_HELLO_USEC);
+        m->is_configured = false;
         return r < 0 ? r : sd_event_source_set_enabled(m->hello_again, SD_EVENT_ONESHOT);
 }
 
@@ -151,8 +155,12 @@ static int on_connected(RouterLink *link, void *userdata)
 {
         Manager *m = userdata;
 
+        int r;
+
         m->is_configured = false;
-        return m->is_draining ? 0 : manager_say_hello(m);
+        r = manager_say_hello(m);
+        /* What it still runs is for the router that is there now, too. */
+        return r < 0 || !m->is_draining ? r : manager_say_goodbye(m, "it is being stopped");
 }
 
 static int on_lost(RouterLink *link, const char *why, void *userdata)

@@ -41,7 +41,7 @@ int manager_describe_jobs(const Manager *m, JobRef **ret, size_t *ret_n)
         LIST_FOREACH(Task, task, &m->tasks, link) {
                 const Job *job = run_job(task->run);
 
-                jobs[n++] = (JobRef){ .job = job->job, .token = job->token };
+                jobs[n++] = (JobRef){ .job = job->job, .token = job->token, .resend_key = job->resend_key };
         }
         *ret = jobs;
         *ret_n = n;
@@ -166,6 +166,14 @@ int manager_on_job(Manager *m, json_object *body, char **ret_error)
         return r;
 }
 
+/* The router counts a slot as taken until it hears what came of the job. */
+static int say_not_here(Manager *m, const JobRef *ref)
+{
+        Job job = { .job = ref->job, .token = ref->token, .limits = limits_default };
+
+        return reject(m, &job, "this worker does not run that job");
+}
+
 int manager_on_cancel(Manager *m, json_object *body, char **ret_error)
 {
         _cleanup_(job_ref_done) JobRef ref = {};
@@ -176,7 +184,7 @@ int manager_on_cancel(Manager *m, json_object *body, char **ret_error)
         if (r != 0)
                 return r;
         task = find_task(m, ref.job, ref.token);
-        return task ? run_cancel(task->run, ref.reason) : 0;
+        return task ? run_cancel(task->run, ref.reason) : say_not_here(m, &ref);
 }
 
 int manager_on_outcome_ack(Manager *m, json_object *body, char **ret_error)

@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The router's core: requests that are sent again, workers that come back, routers that begin anew. */
+
+#include "router-expect.h"
+
+#define YAML                                  \
+        "workers:\n"                          \
+        "  test_runners:\n"                   \
+        "    ruby: {worker_versions: [v1]}\n" \
+        "    python: {worker_versions: [v1]}\n"
+
+#define RESEND ",'resend':true"
+
+static int set_up(void **state)
+{
+        return expect_set_up(state, YAML);
+}
+
+/* The key that a job was given out with. */
+static char *key_of(World *w, const char *worker, Given *ret)
+{
+        Sent *sent = world_next_of(w, worker, PEER_JOB);
+        char *key;
+
+        assert_non_null(sent);
+        key = strdup(text_of(sent->body, "resend_key"));
+        sent->is_taken = false;
+        *ret = given(w, worker);
+        return key;
+}
+
+static void hello(World *w, const char *worker, const char *topics, const char *jobs,
+                  const char *unacknowledged)
+{
+        world_tell(w, worker, PEER_HELLO,
+                   "{'version':1,'name':'%s','channel':'test_runners','topics':[%s],'slots':1,'held':{},"
+                   "'jobs':[%s],'unacknowledged':[%s]}",
+                   worker, topics, jobs, unacknowledged);
+}
+
+static void configured(World *w, const char *worker)
+{
+        world_tell(w, worker, PEER_CONFIGURED, "{'held':{'ruby':{'v1':null}},'installing':{}}");
+}
+
+/* Sending again */
+
+static void test_the_same_request_joins_its_running_job(void **state)
+{
+        World *w = *state;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 2);
+        world_submit(w, "a", "1", "ruby", RESEND);
+        g = given(w, "ruby-1");
+        world_submit(w, "b", "1", "ruby", RESEND ",'request_id':'other'");
+        world_submit(w, "c", "1", "ruby", ",'request_id':'x','resend':true,'execution_timeout':1");
+        assert_int_equal(given(w, "ruby-1").wall_usec, USEC_PER_SEC); /* another request: another job */
+        assert_given_nothing(w, "ruby-1");
+        end(w, "ruby-1", &g, 200);
+        reply(w, "a", 200);
+        assert_string_equal(text_of(reply(w, "b", 200), "request_id"), "other");
+        assert_null(world_next(w, "c"));
+}
+
+static void test_without_resend_each_request_is_a_job(void **state)
+{
+        World *w = *state;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 2);
+        world_submit(w, "a", "1", "ruby", "");
+        world_submit(w, "b", "1", "ruby", "");
+        given(w, "ruby-1");
+        given(w, "ruby-1");
+}
+
+static void test_another_principal_joins_nothing(void **state)
+{
+        World *w = *state;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 2);
+        world_submit(w, "a", "1", "ruby", RESEND);
+        world_ask(w, &w->operator, "b",
+                  "{'action':'test_solution','id':'1','track_slug':'ruby','exercise_slug':'two-fer',"
+                  "'s3_uri':'s3://b/p/','container_version':'v1','resend':true}");
+        given(w, "ruby-1");
+        given(w, "ruby-1");
+}
+
+static void test_an_answer_is_kept(void **state)
+{
+        World *w = *state;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", RESEND);
+        g = given(w, "ruby-1");
+        end(w, "ruby-1", &g, 513);
+        reply(w, "a", 513);
+        world_submit(w, "a", "1", "ruby", RESEND);
+        reply(w, "a", 513);
+        assert_given_nothing(w, "ruby-1");
+}
+
+static void test_what_was_a_matter_of_the_moment_is_tried_anew(void **state)
+{
+        World *w = *state;
+        Given g;
+
+        world_submit(w, "a", "1", "ruby", RESEND);
+        reply(w, "a", 503);
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", RESEND);
+        g = given(w, "ruby-1");
+        end(w, "ruby-1", &g, 512);
+        reply(w, "a", 512);
+        world_submit(w, "a", "1", "ruby", RESEND);
+        given(w, "ruby-1");
+}
+
+/* A router that begins anew in mid-job */
+
+static void test_a_resend_after_a_restart_joins_the_running_job(void **state)
+{
+        World *w = *state;
+        _cleanup_free_ char *key = NULL, *jobs = NULL;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", RESEND);
+        key = key_of(w, "ruby-1", &g);
+        world_restart_router(w, false);
+        jobs = string_format("{'job':'%s','token':'%s','resend_key':'%s'}", g.job, g.token, key);
+        hello(w, "ruby-1", "'ruby'", jobs, "");
+        configured(w, "ruby-1");
+        world_submit(w, "b", "1", "ruby", RESEND);
+        world_submit(w, "c", "1", "ruby", RESEND);
+        world_pass(w, USEC_PER_SEC);
+        assert_given_nothing(w, "ruby-1");
+        end(w, "ruby-1", &g, 200);
+        reply(w, "b", 200);
+        reply(w, "c", 200);
+        assert_null(world_next(w, "b"));
+}
+
+static void test_a_resend_that_is_there_before_the_worker_joins_too(void **state)
+{
+        World *w = *state;
+        _cleanup_free_ char *key = NULL, *jobs = NULL;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", RESEND);
+        key = key_of(w, "ruby-1", &g);
+        world_restart_router(w, false);
+        world_submit(w, "b", "1", "ruby", RESEND);
+        hello(w, "ruby-2", "'ruby'", "", "");
+        configured(w, "ruby-2");
+        assert_given_nothing(w, "ruby-2");
+        jobs = string_format("{'job':'%s','token':'%s','resend_key':'%s'}", g.job, g.token, key);
+        hello(w, "ruby-1", "'ruby'", jobs, "");
+        configured(w, "ruby-1");
+        assert_null(world_next(w, "b"));
+        end(w, "ruby-1", &g, 200);
+        reply(w, "b", 200);
+        assert_given_nothing(w, "ruby-2");
+        assert_non_null(world_next_of(w, "ruby-1", PEER_OUTCOME_ACK));
+}
+
+static void test_a_resend_after_a_restart_finds_the_kept_outcome(void **state)
+{
+        World *w = *state;
+        _cleanup_free_ char *key = NULL, *unacknowledged = NULL, *more = NULL;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", RESEND);
+        key = key_of(w, "ruby-1", &g);
+        world_restart_router(w, false);
+        world_submit(w, "b", "1", "ruby", RESEND);
+        unacknowledged = string_format("'%s'", g.job);
+        hello(w, "ruby-1", "'ruby'", "", unacknowledged);
+        configured(w, "ruby-1");
+        more = string_format(",'resend_key':'%s'", key);
+        world_outcome(w, "ruby-1", g.job, g.token, 200, more);
+        assert_non_null(world_next_of(w, "ruby-1", PEER_OUTCOME_ACK));
+        reply(w, "b", 200);
+        world_submit(w, "c", "1", "ruby", RESEND);
+        reply(w, "c", 200);
+        world_pass(w, 2 * USEC_PER_SEC);
+        assert_given_nothing(w, "ruby-1");
+}
+
+static void test_a_resend_that_nobody_runs_is_run(void **state)
+{
+        World *w = *state;
+        Given g;
+
+        world_restart_router(w, false);
+        world_submit(w, "b", "1", "ruby", RESEND);
+        hello(w, "ruby-1", "'ruby'", "", "");
+        configured(w, "ruby-1");
+        world_pass(w, USEC_PER_SEC);
+        g = given(w, "ruby-1");
+        end(w, "ruby-1", &g, 200);
+        reply(w, "b", 200);
+}
+
+static void test_after_a_restart_workers_are_waited_for(void **state)
+{
+        World *w = *state;
+
+        world_restart_router(w, false);
+        world_submit(w, "a", "1", "ruby", "");
+        world_submit(w, "b", "2", "python", "");
+        assert_null(world_next(w, "a"));
+        hello(w, "ruby-1", "'ruby'", "", "");
+        configured(w, "ruby-1");
+        given(w, "ruby-1");
+        world_pass(w, USEC_PER_SEC);
+        reply(w, "b", 503);
+        world_submit(w, "c", "3", "python", "");
+        reply(w, "c", 503);
+}
+
+/* A worker's claim counts only for what it could have been given. */
+static void test_a_claim_for_another_track_counts_for_nothing(void **state)
+{
+        World *w = *state;
+        _cleanup_free_ char *key = NULL, *jobs = NULL, *more = NULL;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", RESEND);
+        key = key_of(w, "ruby-1", &g);
+        world_restart_router(w, false);
+        jobs = string_format("{'job':'%s','token':'%s','resend_key':'%s'}", g.job, g.token, key);
+        hello(w, "python-1", "'python'", jobs, "");
+        configured(w, "python-1");
+        hello(w, "ruby-1", "'ruby'", "", "");
+        configured(w, "ruby-1");
+        world_submit(w, "b", "1", "ruby", RESEND);
+        more = string_format(",'resend_key':'%s'", key);
+        world_outcome(w, "python-1", g.job, g.token, 200, more);
+        assert_null(world_next(w, "b"));
+        world_pass(w, USEC_PER_SEC);
+        g = given(w, "ruby-1");
+        world_outcome(w, "python-1", g.job, g.token, 200, more);
+        assert_null(world_next(w, "b"));
+        end(w, "ruby-1", &g, 401);
+        reply(w, "b", 401);
+        world_submit(w, "c", "1", "ruby", RESEND);
+        reply(w, "c", 401);
+}
+
+static void test_what_runs_for_a_router_that_is_no_more_takes_a_slot(void **state)
+{
+        World *w = *state;
+
+        world_restart_router(w, false);
+        hello(w, "ruby-1", "'ruby'", "{'job':'0123456789abcdef0123456789abcdef','token':'0123456789abcdef'}",
+              "");
+        configured(w, "ruby-1");
+        world_submit(w, "a", "1", "ruby", "");
+        assert_given_nothing(w, "ruby-1");
+        world_outcome(w, "ruby-1", "0123456789abcdef0123456789abcdef", "0123456789abcdef", 200, "");
+        given(w, "ruby-1");
+        assert_null(world_next(w, "a"));
+}
+
+/* Workers that come back */
+
+static void test_a_worker_that_comes_back_keeps_its_job(void **state)
+{
+        World *w = *state;
+        _cleanup_free_ char *jobs = NULL;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", "");
+        g = given(w, "ruby-1");
+        jobs = string_format("{'job':'%s','token':'%s'}", g.job, g.token);
+        hello(w, "ruby-1", "'ruby'", jobs, "");
+        configured(w, "ruby-1");
+        assert_given_nothing(w, "ruby-1");
+        end(w, "ruby-1", &g, 200);
+        reply(w, "a", 200);
+}
+
+static void test_a_worker_that_comes_back_without_its_job_gets_it_anew(void **state)
+{
+        World *w = *state;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", "");
+        given(w, "ruby-1");
+        hello(w, "ruby-1", "'ruby'", "", "");
+        configured(w, "ruby-1");
+        assert_int_equal(given(w, "ruby-1").attempt, 2);
+}
+
+static void test_an_unacknowledged_outcome_is_waited_for(void **state)
+{
+        World *w = *state;
+        _cleanup_free_ char *unacknowledged = NULL;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", "");
+        g = given(w, "ruby-1");
+        unacknowledged = string_format("'%s'", g.job);
+        hello(w, "ruby-1", "'ruby'", "", unacknowledged);
+        configured(w, "ruby-1");
+        assert_given_nothing(w, "ruby-1");
+        end(w, "ruby-1", &g, 200);
+        reply(w, "a", 200);
+}
+
+static void test_a_name_belongs_to_its_user(void **state)
+{
+        World *w = *state;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_tell_as(w, &w->others, "thief", PEER_HELLO,
+                      "{'version':1,'name':'ruby-1','channel':'test_runners','topics':['ruby'],'slots':9,"
+                      "'held':{},'jobs':[],'unacknowledged':[]}");
+        assert_non_null(world_next_of(w, "thief", PEER_REFUSED));
+        world_submit(w, "a", "1", "ruby", "");
+        g = given(w, "ruby-1");
+        /* Nor does a connection whose identity is that of a worker speak for it. */
+        world_tell_as(w, &w->others, "ruby-1", PEER_OUTCOME, "{'job':'%s','token':'%s','status_code':200}",
+                      g.job, g.token);
+        assert_null(world_next(w, "a"));
+        world_tell_as(w, &w->loopback, "ruby-1", PEER_OUTCOME, "{'job':'%s','token':'%s','status_code':200}",
+                      g.job, g.token);
+        assert_null(world_next(w, "a"));
+        end(w, "ruby-1", &g, 200);
+        reply(w, "a", 200);
+}
+
+static void test_who_says_no_hello_is_told_to(void **state)
+{
+        World *w = *state;
+
+        world_tell(w, "ruby-1", PEER_HEARTBEAT, "{'slots':1,'running':0}");
+        assert_non_null(world_next_of(w, "ruby-1", PEER_REFUSED));
+        world_tell(w, "ruby-1", PEER_HELLO,
+                   "{'version':2,'name':'ruby-1','channel':'test_runners','topics':[],'slots':1,'held':{},"
+                   "'jobs':[],'unacknowledged':[]}");
+        assert_non_null(world_next_of(w, "ruby-1", PEER_REFUSED));
+        world_ask(w, &w->operator, "c", "{'action':'describe_workers'}");
+        assert_int_equal(json_object_array_length(json_object_object_get(
+                                 json_object_object_get(reply(w, "c", 200), "response"), "workers_info")),
+                         0);
+}
+
+static void test_a_worker_that_leaves_finishes(void **state)
+{
+        World *w = *state;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 2);
+        world_submit(w, "a", "1", "ruby", "");
+        g = given(w, "ruby-1");
+        world_tell(w, "ruby-1", PEER_GOODBYE, "{'reason':'it is being stopped'}");
+        world_submit(w, "b", "2", "ruby", "");
+        assert_given_nothing(w, "ruby-1");
+        end(w, "ruby-1", &g, 200);
+        reply(w, "a", 200);
+        assert_given_nothing(w, "ruby-1");
+}
+
+/* Orders to begin anew */
+
+static void test_restart_workers_loses_nothing(void **state)
+{
+        World *w = *state;
+        _cleanup_free_ char *jobs = NULL;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", "");
+        world_submit(w, "b", "2", "ruby", "");
+        g = given(w, "ruby-1");
+        world_ask(w, &w->operator, "c", "{'action':'restart_workers'}");
+        reply(w, "c", 200);
+        assert_non_null(world_next_of(w, "ruby-1", PEER_REFUSED));
+        jobs = string_format("{'job':'%s','token':'%s'}", g.job, g.token);
+        hello(w, "ruby-1", "'ruby'", jobs, "");
+        configured(w, "ruby-1");
+        end(w, "ruby-1", &g, 200);
+        reply(w, "a", 200);
+        assert_given(w, "ruby-1", "2");
+}
+
+static void test_forced_workers_begin_anew_once(void **state)
+{
+        World *w = *state;
+
+        world_restart_router(w, true);
+        hello(w, "ruby-1", "'ruby'", "", "");
+        assert_non_null(world_next_of(w, "ruby-1", PEER_REFUSED));
+        hello(w, "ruby-1", "'ruby'", "", "");
+        assert_null(world_next_of(w, "ruby-1", PEER_REFUSED));
+        configured(w, "ruby-1");
+        world_submit(w, "a", "1", "ruby", "");
+        given(w, "ruby-1");
+}
+
+static void test_restart_router_comes_after_what_was_asked_before(void **state)
+{
+        World *w = *state;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", "");
+        g = given(w, "ruby-1");
+        world_ask(w, &w->operator, "c", "{'action':'restart_router'}");
+        reply(w, "c", 200);
+        world_submit(w, "b", "2", "ruby", "");
+        world_pass(w, USEC_PER_SEC);
+        assert_int_equal(w->n_restarts, 0);
+        end(w, "ruby-1", &g, 200);
+        reply(w, "a", 200);
+        world_pass(w, 0);
+        assert_int_equal(w->n_restarts, 1);
+}
+
+static void test_restart_router_does_not_wait_for_ever(void **state)
+{
+        World *w = *state;
+
+        world_ask(w, &w->operator, "c", "{'action':'restart_router'}");
+        reply(w, "c", 200);
+        world_pass(w, 0);
+        assert_int_equal(w->n_restarts, 1);
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", "");
+        world_ask(w, &w->operator, "c", "{'action':'restart_router'}");
+        for (int i = 0; i < 30; i++) {
+                assert_int_equal(w->n_restarts, 1);
+                world_pass(w, USEC_PER_SEC);
+                world_tell(w, "ruby-1", PEER_HEARTBEAT, "{'slots':1,'running':1}");
+        }
+        assert_int_equal(w->n_restarts, 2);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, expect_tear_down)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                TEST(test_the_same_request_joins_its_running_job),
+                TEST(test_without_resend_each_request_is_a_job),
+                TEST(test_another_principal_joins_nothing),
+                TEST(test_an_answer_is_kept),
+                TEST(test_what_was_a_matter_of_the_moment_is_tried_anew),
+                TEST(test_a_resend_after_a_restart_joins_the_running_job),
+                TEST(test_a_resend_that_is_there_before_the_worker_joins_too),
+                TEST(test_a_resend_after_a_restart_finds_the_kept_outcome),
+                TEST(test_a_resend_that_nobody_runs_is_run),
+                TEST(test_after_a_restart_workers_are_waited_for),
+                TEST(test_a_claim_for_another_track_counts_for_nothing),
+                TEST(test_what_runs_for_a_router_that_is_no_more_takes_a_slot),
+                TEST(test_a_worker_that_comes_back_keeps_its_job),
+                TEST(test_a_worker_that_comes_back_without_its_job_gets_it_anew),
+                TEST(test_an_unacknowledged_outcome_is_waited_for),
+                TEST(test_a_name_belongs_to_its_user),
+                TEST(test_who_says_no_hello_is_told_to),
+                TEST(test_a_worker_that_leaves_finishes),
+                TEST(test_restart_workers_loses_nothing),
+                TEST(test_forced_workers_begin_anew_once),
+                TEST(test_restart_router_comes_after_what_was_asked_before),
+                TEST(test_restart_router_does_not_wait_for_ever),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
