@@ -139,7 +139,7 @@ int write_file_atomic(const char *path, const void *data, size_t size, mode_t mo
         _cleanup_close_ int fd = -EBADF;
         int r;
 
-        if (asprintf(&temporary, "%s.XXXXXX", path) < 0)
+        if (asprintf(&temporary, "%s.new-XXXXXX", path) < 0)
                 return -ENOMEM;
         fd = mkostemp(temporary, O_CLOEXEC);
         if (fd < 0)

@@ -10,8 +10,10 @@
 #include "shared/log.h"
 #include "shared/message-ids.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
 #define FILE_MODE 0640
 
@@ -126,6 +128,24 @@ static int plant(const char *path, const char *seed, char **ret_error)
         return r == 0 ? write_file_atomic(path, text ?: "", size, FILE_MODE) : r;
 }
 
+/* A router that was killed while it wrote leaves the temporary file of write_file_atomic(). */
+static void sweep(const char *path)
+{
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        _cleanup_free_ char *folder_path = slash ? strndup(path, (size_t) (slash - path) + 1) : strdup(".");
+        _cleanup_free_ char *prefix = string_format("%s.new-", name);
+        DIR *folder = folder_path && prefix ? opendir(folder_path) : NULL;
+
+        for (struct dirent *entry; folder && (entry = readdir(folder));) {
+                const char *rest = string_after(entry->d_name, prefix);
+
+                if (rest && strlen(rest) == 6 && entry->d_type == DT_REG)
+                        (void) unlinkat(dirfd(folder), entry->d_name, 0);
+        }
+        if (folder)
+                (void) closedir(folder);
+}
+
 int store_open(const char *path, const char *seed, Store **ret, char **ret_error)
 {
         _cleanup_(store_freep) Store *store = calloc(1, sizeof(Store));
@@ -136,6 +156,7 @@ int store_open(const char *path, const char *seed, Store **ret, char **ret_error
         store->path = strdup(path);
         if (!store->path)
                 return -ENOMEM;
+        sweep(path);
         r = store_reload(store, ret_error);
         if (r == -ENOENT) {
                 r = plant(path, seed, ret_error);
@@ -291,8 +312,9 @@ static int document_text(yaml_document_t *document, Buffer *text)
         return ok ? 0 : -EFBIG;
 }
 
-/* The file's document, checked. */
-static int load_document(const Store *store, yaml_document_t *ret, char **ret_error)
+/* The file's document, checked, and what it says. */
+static int load_document(const Store *store, yaml_document_t *ret, StoreConfig **ret_config,
+                         char **ret_error)
 {
         _cleanup_(conf_error_done) ConfError error = {};
         _cleanup_(store_config_freep) StoreConfig *config = NULL;
@@ -306,16 +328,51 @@ static int load_document(const Store *store, yaml_document_t *ret, char **ret_er
         if (r != 0)
                 return r;
         r = conf_parse(text, size, ret, &error);
+        if (r == 0)
+                *ret_config = TAKE_PTR(config);
         return r == CONF_BAD ? bad(&error, store->path, ret_error) : r;
+}
+
+static bool versions_are_same(const VersionList *a, const VersionList *b)
+{
+        if (a->n_items != b->n_items)
+                return false;
+        for (size_t i = 0; i < a->n_items; i++) {
+                const char *one = a->items[i].digest ?: "", *other = b->items[i].digest ?: "";
+
+                if (!streq(a->items[i].version, b->items[i].version) || !streq(one, other))
+                        return false;
+        }
+        return true;
+}
+
+/* An alias in the file makes one node stand in two places: a change would be made to both. */
+static int check_others(const Store *store, const StoreConfig *before, const StoreConfig *after,
+                        const StoreTrack *changed, char **ret_error)
+{
+        for (size_t i = 0; i < before->n_tracks; i++) {
+                const StoreTrack *track = before->tracks[i];
+                const StoreTrack *now = store_config_track(after, track->channel, track->settings.track);
+                bool is_same = now && versions_are_same(&track->versions, &now->versions);
+
+                if (is_same || now == changed)
+                        continue;
+                *ret_error =
+                        string_format("%s: workers.%s.%s is an alias of what is to be changed: write it "
+                                      "out",
+                                      store->path, channel_to_string(track->channel), track->settings.track);
+                return *ret_error ? STORE_BAD : -ENOMEM;
+        }
+        return 0;
 }
 
 int store_set_versions(Store *store, Channel channel, const char *track, const VersionList *versions,
                        char **ret_error)
 {
-        _cleanup_(store_config_freep) StoreConfig *config = NULL;
+        _cleanup_(store_config_freep) StoreConfig *config = NULL, *before = NULL;
         _cleanup_(buffer_done) Buffer text = {};
         yaml_document_t document;
-        int r = load_document(store, &document, ret_error);
+        int r = load_document(store, &document, &before, ret_error);
 
         if (r != 0)
                 return r;
@@ -327,6 +384,9 @@ int store_set_versions(Store *store, Channel channel, const char *track, const V
         r = document_text(&document, &text);
         if (r == 0)
                 r = parse(store->path, (const char *) text.data, text.size, &config, ret_error);
+        if (r == 0)
+                r = check_others(store, before, config, store_config_track(config, channel, track),
+                                 ret_error);
         if (r == 0)
                 r = write_file_atomic(store->path, text.data, text.size, FILE_MODE);
         if (r == 0)

@@ -21,8 +21,10 @@ void conf_error_done(ConfError *error)
 
 char *conf_error_text(const ConfError *error, const char *file)
 {
-        return string_format("%s:%zu:%zu: %s%s%s", file, error->line, error->column, error->path ?: "",
-                             error->path ? ": " : "", error->message);
+        bool has_path = error->path && error->path[0] != '\0';
+
+        return string_format("%s:%zu:%zu: %s%s%s", file, error->line, error->column,
+                             has_path ? error->path : "", has_path ? ": " : "", error->message);
 }
 
 char *conf_path(const ConfWalk *walk)
