@@ -21,11 +21,13 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define PUT_OFF_USEC (200 * USEC_PER_MSEC)
+
 static const struct {
         JobState from, to;
 } transitions[] = {
         { JOB_WAITING, JOB_RUNNING },
-        { JOB_RUNNING, JOB_WAITING }, /* its worker is lost */
+        { JOB_RUNNING, JOB_WAITING }, /* its worker is lost, or cannot take it */
         { JOB_RUNNING, JOB_ABANDONED },
 };
 
@@ -386,6 +388,18 @@ int job_retry(Router *router, RouterJob *job, const char *why)
                    "Job %s is given out once more: %s", job->id, why);
         job->queue_deadline = now + store_config(router->store)->times.queue_usec;
         return job_place(router, job);
+}
+
+int job_put_off(Router *router, RouterJob *job)
+{
+        usec_t again = router_now(router) + PUT_OFF_USEC;
+
+        job_leave_worker(job);
+        job_set_state(router, job, JOB_WAITING);
+        job->attempt--;
+        if (again >= job->queue_deadline)
+                return job_fail_without_worker(router, job, "the workers of this track cannot take a job");
+        return job_wait_until(router, job, again);
 }
 
 /* The beginning */

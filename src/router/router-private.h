@@ -250,6 +250,8 @@ int job_finish(Router *router, RouterJob *job, const Parts *parts) _warn_unused_
 void job_leave_worker(RouterJob *job);
 /* The worker it was at is lost: once more, if time allows. */
 int job_retry(Router *router, RouterJob *job, const char *why) _warn_unused_;
+/* Its worker cannot take it at this moment: in a while, to whoever is idle then. */
+int job_put_off(Router *router, RouterJob *job) _warn_unused_;
 int job_cancel_all(Router *router, const Ask *ask, size_t *ret_n) _warn_unused_;
 RouterJob *job_free(Router *router, RouterJob *job);
 /* It turns out that a worker runs it already, for a router that is no more. Takes the foreign. */

@@ -465,6 +465,8 @@ static int take_outcome(Router *router, RouterJob *job, const Parts *parts)
                 job_free(router, job);
                 return 0;
         }
+        if (parts->code == STATUS_NO_WORKER)
+                return job_put_off(router, job);
         if (parts->code == STATUS_WORKER_ERROR && job->attempt < N_ATTEMPTS_MAX)
                 return job_retry(router, job, parts->error ?: "its worker failed");
         job->is_done = true;

@@ -87,12 +87,11 @@ int router_new(const RouterPort *port, Store *store, bool force_worker_restart, 
         return r;
 }
 
-/* Any member of a map, or NULL: for freeing them one by one. */
-static void *any_of(const Hashmap *map)
+/* The next member of a map from which the one before was removed: another may have moved to its place. */
+static void *next_of(const Hashmap *map, size_t *cursor)
 {
-        size_t cursor = 0;
-
-        return map ? hashmap_next(map, &cursor) : NULL;
+        *cursor -= *cursor > 0;
+        return map ? hashmap_next(map, cursor) : NULL;
 }
 
 Router *router_free(Router *router)
@@ -101,13 +100,13 @@ Router *router_free(Router *router)
 
         if (!router)
                 return NULL;
-        while ((member = any_of(router->jobs)))
+        for (size_t at = 0; (member = next_of(router->jobs, &at));)
                 job_free(router, member);
-        while ((member = any_of(router->queries)))
+        for (size_t at = 0; (member = next_of(router->queries, &at));)
                 registry_query_free(router, member);
-        while ((member = any_of(router->kept)))
+        for (size_t at = 0; (member = next_of(router->kept, &at));)
                 kept_free(router, member);
-        while ((member = any_of(router->workers)))
+        for (size_t at = 0; (member = next_of(router->workers, &at));)
                 worker_free(router, member);
         timer_stop(router, &router->restart);
         peer_forget_all(router);

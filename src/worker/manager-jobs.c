@@ -166,11 +166,15 @@ int manager_on_job(Manager *m, json_object *body, char **ret_error)
         return r;
 }
 
-/* The router counts a slot as taken until it hears what came of the job. */
+/* The router counts a slot as taken until it hears what came of the job. An attempt that another one follows
+ * here is none of its concern any more. */
 static int say_not_here(Manager *m, const JobRef *ref)
 {
         Job job = { .job = ref->job, .token = ref->token, .limits = limits_default };
 
+        LIST_FOREACH(Task, task, &m->tasks, link)
+                if (streq(run_job(task->run)->job, ref->job))
+                        return 0;
         return reject(m, &job, "this worker does not run that job");
 }
 

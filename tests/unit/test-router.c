@@ -325,6 +325,41 @@ static void test_a_failing_worker_is_as_a_dead_one(void **state)
         reply(w, "a", 510);
 }
 
+static void test_a_worker_that_cannot_take_a_job_is_asked_again(void **state)
+{
+        World *w = *state;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", "");
+        for (int i = 0; i < 3; i++) {
+                g = given(w, "ruby-1");
+                assert_int_equal(g.attempt, 1);
+                end(w, "ruby-1", &g, 503);
+                assert_given_nothing(w, "ruby-1");
+                world_pass(w, USEC_PER_SEC);
+        }
+        g = given(w, "ruby-1");
+        end(w, "ruby-1", &g, 200);
+        reply(w, "a", 200);
+        world_submit(w, "b", "2", "ruby", "");
+        for (int i = 0; i < 1000 && !world_next(w, "b"); i++) {
+                Sent *sent = world_next_of(w, "ruby-1", PEER_JOB);
+
+                world_tell(w, "ruby-1", PEER_HEARTBEAT, "{'slots':1,'running':0}");
+                world_pass(w, 100 * USEC_PER_MSEC);
+                if (sent)
+                        world_outcome(w, "ruby-1", text_of(sent->body, "job"), text_of(sent->body, "token"),
+                                      503, "");
+        }
+        world_ask(w, &w->loopback, "c", "{'action':'router_status'}");
+        assert_int_equal(
+                number_of(json_object_object_get(json_object_object_get(reply(w, "c", 200), "response"),
+                                                 "router_status"),
+                          "queued"),
+                0);
+}
+
 /* Outcomes */
 
 static void test_a_stale_attempt_counts_for_nothing(void **state)
@@ -504,6 +539,7 @@ int main(void)
                 TEST(test_a_lost_job_without_time_left_is_510),
                 TEST(test_a_worker_that_is_gone_when_it_is_given_a_job),
                 TEST(test_a_failing_worker_is_as_a_dead_one),
+                TEST(test_a_worker_that_cannot_take_a_job_is_asked_again),
                 TEST(test_a_stale_attempt_counts_for_nothing),
                 TEST(test_an_outcome_for_anothers_job_counts_for_nothing),
                 TEST(test_a_malformed_outcome_is_the_workers_fault),
