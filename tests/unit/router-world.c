@@ -66,9 +66,11 @@ static int port_send(void *userdata, const Bytes *frames, size_t n_frames)
                 sent.type = type_of(frames[2]);
         MUST(frames[1].size == 0 ? n_frames == 3 : sent.type != _PEER_TYPE_INVALID);
         sent.body = parse(frames[frames[1].size == 0 ? 2 : 3]);
-        w->sent = reallocarray(w->sent, w->n_sent + 1, sizeof(Sent));
+        w->sent = reallocarray(w->sent, w->n_sent + 1, sizeof(Sent *));
         MUST(w->sent);
-        w->sent[w->n_sent++] = sent;
+        w->sent[w->n_sent] = malloc(sizeof(Sent));
+        MUST(w->sent[w->n_sent]);
+        *w->sent[w->n_sent++] = sent;
         return 0;
 }
 
@@ -110,8 +112,10 @@ static void close_router(World *w)
         store_free(w->store);
         w->router = NULL;
         w->store = NULL;
-        for (size_t i = 0; i < w->n_sent; i++)
-                json_object_put(w->sent[i].body);
+        for (size_t i = 0; i < w->n_sent; i++) {
+                json_object_put(w->sent[i]->body);
+                free(w->sent[i]);
+        }
         free(w->sent);
         w->sent = NULL;
         w->n_sent = 0;
@@ -244,9 +248,9 @@ void world_tell(World *w, const char *worker, PeerType type, const char *format,
 Sent *world_next(World *w, const char *identity)
 {
         for (size_t i = 0; i < w->n_sent; i++)
-                if (!w->sent[i].is_taken && streq(w->sent[i].identity, identity)) {
-                        w->sent[i].is_taken = true;
-                        return &w->sent[i];
+                if (!w->sent[i]->is_taken && streq(w->sent[i]->identity, identity)) {
+                        w->sent[i]->is_taken = true;
+                        return w->sent[i];
                 }
         return NULL;
 }

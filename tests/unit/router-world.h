@@ -22,7 +22,7 @@ typedef struct World {
         Store *store;
         Principal loopback, operator, workers, others; /* submit; all; worker; worker */
         usec_t now;
-        Sent *sent;
+        Sent **sent; /* in their order */
         size_t n_sent;
         char **gone; /* identities that are not there any more */
         char *folder, *path;
