@@ -8,34 +8,16 @@
 
 /* A larger one is not told back: who sends and never reads would have it lie here. */
 #define FAILED_REQUEST_MAX (16U * 1024U)
-/* What a value of json-c takes beside its text, as measured: a list of small numbers is some thirty times as
- * large as it was. */
-#define VALUE_SIZE 96U
+#define CHANGE_SIZE        1024U
 
-static size_t count_values(json_object *value)
-{
-        size_t n = 1;
-
-        if (json_object_is_type(value, json_type_array))
-                for (size_t i = 0; i < json_object_array_length(value); i++)
-                        n += count_values(json_object_array_get_idx(value, i));
-        if (json_object_is_type(value, json_type_object)) {
-                json_object_object_foreach(value, key, member)
-                {
-                        (void) key;
-                        n += count_values(member);
-                }
-        }
-        return n;
-}
-
-/* The memory a request takes until it is answered. */
+/* The memory a request takes until it is answered: its text, a job, and some small change. */
 static size_t request_charge(const Request *request)
 {
-        return sizeof(Ask) + sizeof(RouterJob) + request->size + count_values(request->body) * VALUE_SIZE;
+        return sizeof(Ask) + sizeof(RouterJob) + CHANGE_SIZE + request->size;
 }
 
-int ask_new(Router *router, const Principal *principal, Bytes identity, Request *request, Ask **ret)
+int ask_new(Router *router, const Principal *principal, Bytes identity, Bytes text, Request *request,
+            Ask **ret)
 {
         Ask *ask;
         int r;
@@ -45,6 +27,13 @@ int ask_new(Router *router, const Principal *principal, Bytes identity, Request 
         ask = calloc(1, sizeof(Ask));
         if (!ask)
                 return -ENOMEM;
+        if (request->body && text.size <= FAILED_REQUEST_MAX) {
+                ask->text = strndup(text.data, text.size);
+                if (!ask->text) {
+                        free(ask);
+                        return -ENOMEM;
+                }
+        }
         memcpy(ask->identity, identity.data, identity.size);
         ask->identity_size = identity.size;
         ask->principal = principal;
@@ -84,8 +73,28 @@ Ask *ask_free(Router *router, Ask *ask)
                 answered_before_restart(router);
         peer_leave(router, ask);
         request_done(&ask->request);
+        free(ask->text);
         free(ask);
         return NULL;
+}
+
+void ask_let_lie(Ask *ask)
+{
+        json_object_put(ask->request.body);
+        ask->request.body = NULL;
+}
+
+/* NULL without memory. */
+static json_object *failed_request(const Ask *ask)
+{
+        _cleanup_json_ json_object *parsed = NULL;
+        _cleanup_free_ char *error = NULL;
+
+        if (ask->request.body)
+                return request_without_secrets(ask->request.body);
+        if (json_object_from_bytes(ask->text, strlen(ask->text), &parsed, &error) != 0)
+                return NULL; /* it was read before */
+        return request_without_secrets(parsed);
 }
 
 int ask_answer(Router *router, const Ask *ask, const Parts *parts)
@@ -106,8 +115,8 @@ int ask_answer(Router *router, const Ask *ask, const Parts *parts)
         Bytes frames[3] = { { ask->identity, ask->identity_size }, { "", 0 }, {} };
         int r;
 
-        if (parts->code != STATUS_OK && ask->request.body && ask->request.size <= FAILED_REQUEST_MAX)
-                reply.failed_request = failed = request_without_secrets(ask->request.body);
+        if (parts->code != STATUS_OK && ask->text)
+                reply.failed_request = failed = failed_request(ask);
         r = reply_write(&reply, &text);
         if (r < 0)
                 return r;

@@ -444,6 +444,7 @@ static int job_new(Router *router, Ask *ask, const StoreTrack *track, RouterJob 
                 return r;
         }
         list_append(&job->asks, &ask->link);
+        ask_let_lie(ask);
         job_set_times(router, job, track);
         *ret = job;
         return 0;

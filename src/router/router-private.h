@@ -35,7 +35,8 @@ typedef struct Ask {
         uint8_t identity[IDENTITY_MAX];
         size_t identity_size;
         const Principal *principal;
-        Request request; /* owned */
+        Request request; /* owned; its body is gone once it waits */
+        char *text;      /* what it was read from, for a failure; NULL where it was none or is too large */
         usec_t start_realtime, start_usec;
         size_t charge;                      /* to router->memory_size */
         Account *accounts[_PEER_SCOPE_MAX]; /* of who asked */
@@ -217,8 +218,11 @@ RouterJob *worker_pick_job(const Worker *worker);
 bool job_has_workers(const RouterJob *job);
 
 /* router-answer.c: to clients */
-int ask_new(Router *router, const Principal *principal, Bytes identity, Request *request,
+/* Takes the request; `text` is what it was read from. */
+int ask_new(Router *router, const Principal *principal, Bytes identity, Bytes text, Request *request,
             Ask **ret) _warn_unused_;
+/* It will not be answered at once: what lies for long is its text, not the many times larger tree. */
+void ask_let_lie(Ask *ask);
 Ask *ask_free(Router *router, Ask *ask);
 /* Sends the answer; who is gone gets none. The ask stays. */
 int ask_answer(Router *router, const Ask *ask, const Parts *parts) _warn_unused_;

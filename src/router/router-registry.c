@@ -130,6 +130,7 @@ static int query_new(Router *router, Ask *ask, RegistryQuery **ret)
                 ask_free(router, ask);
                 return r;
         }
+        ask_let_lie(ask);
         query->ask = ask;
         query->worker = worker;
         query->timer.fire = query_on_time;

@@ -132,6 +132,7 @@ int resend_join(Router *router, Ask *ask, const char *key)
 
         if (job) {
                 list_append(&job->asks, &ask->link);
+                ask_let_lie(ask);
                 return 1;
         }
         if (!kept || !kept_is_for(kept, &ask->request))

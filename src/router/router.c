@@ -165,7 +165,7 @@ static int on_request(Router *router, const Principal *principal, Bytes identity
                 parsed = request_parse(text.data, text.size, &request, &error);
         if (parsed < 0)
                 return parsed;
-        r = ask_new(router, principal, identity, &request, &ask);
+        r = ask_new(router, principal, identity, text, &request, &ask);
         if (r < 0)
                 return r;
         r = peer_check(router, ask, parsed == 0 && action_waits(ask->request.action));
