@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libcurl does the talking. It shows the header Authorization to the host that it was meant for, and to none
+ * that an answer leads on to; over TLS an answer cannot lead to something without. An answer can also not
+ * lead to this machine's own services, or to those of its link, where clouds keep their keys: addresses are
+ * looked at when they are connected to, so no name can hide one. */
+
+#include "http.h"
+
+#include "basic/fd-util.h"
+#include "basic/parse-util.h"
+#include "basic/string-util.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CONNECT_SECONDS   10L
+#define REDIRECTS_MAX     5L
+#define ERROR_BODY_MAX    65536U /* of an answer that is none: not even read further */
+#define HEADER_SIZE_MAX   8192U
+#define RETRY_SECONDS_MAX 3600U
+
+struct Http {
+        const RegistrySettings *settings; /* borrowed */
+        usec_t deadline_usec;
+        CURL *curl;
+        bool is_loopback; /* the registry is on this machine */
+        bool has_proxy;   /* then it is the proxy that is connected to */
+};
+
+/* One exchange. */
+typedef struct Exchange {
+        Http *http;
+        const HttpRequest *request;
+        HttpResponse *response;
+        uint64_t size; /* came */
+        uint64_t sent; /* of the body */
+        bool is_too_large, is_stopped, is_refused;
+} Exchange;
+
+void http_response_done(HttpResponse *response)
+{
+        free(response->content_type);
+        free(response->challenge);
+        free(response->link);
+        free(response->location);
+        buffer_done(&response->body);
+        *response = (HttpResponse){};
+}
+
+/* Whom to connect to */
+
+static bool address_is_local(const struct sockaddr *address, bool *ret_is_loopback)
+{
+        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *) address;
+        uint32_t four;
+
+        *ret_is_loopback = false;
+        if (address->sa_family == AF_INET)
+                four = ntohl(((const struct sockaddr_in *) address)->sin_addr.s_addr);
+        else if (address->sa_family != AF_INET6)
+                return true;
+        else if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+                four = ntohl(six->sin6_addr.s6_addr32[3]);
+        else {
+                /* fd00:ec2::/32 is where a cloud has its services of the link. */
+                *ret_is_loopback = IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
+                return *ret_is_loopback || IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr) ||
+                       IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr) ||
+                       ntohl(six->sin6_addr.s6_addr32[0]) == 0xfd000ec2;
+        }
+        *ret_is_loopback = four >> 24 == 127 || four >> 24 == 0;
+        return *ret_is_loopback || four >> 16 == 0xa9fe;
+}
+
+static curl_socket_t on_socket(void *userdata, curlsocktype purpose, struct curl_sockaddr *address)
+{
+        Exchange *exchange = userdata;
+        bool is_loopback;
+
+        if (!exchange->http->has_proxy && address_is_local(&address->addr, &is_loopback) &&
+            !(is_loopback && exchange->http->is_loopback)) {
+                exchange->is_refused = true;
+                return CURL_SOCKET_BAD;
+        }
+        return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* What comes */
+
+static char *header_value(const char *line, size_t size, const char *name)
+{
+        size_t length = strlen(name);
+
+        if (size <= length || strncasecmp(line, name, length) != 0 || line[length] != ':')
+                return NULL;
+        line += length + 1;
+        size -= length + 1;
+        while (size > 0 && (*line == ' ' || *line == '\t'))
+                line++, size--;
+        while (size > 0 && (line[size - 1] == '\r' || line[size - 1] == '\n' || line[size - 1] == ' '))
+                size--;
+        return size > HEADER_SIZE_MAX || memchr(line, '\0', size) ? NULL : strndup(line, size);
+}
+
+/* Keeps the first of its name: a second one is somebody's trick. */
+static void keep(char **place, const char *line, size_t size, const char *name)
+{
+        if (!*place)
+                *place = header_value(line, size, name);
+}
+
+static size_t on_header(char *line, size_t unit, size_t n, void *userdata)
+{
+        Exchange *exchange = userdata;
+        HttpResponse *response = exchange->response;
+        size_t size = unit * n;
+        _cleanup_free_ char *retry = header_value(line, size, "Retry-After");
+        _cleanup_free_ char *range = header_value(line, size, "Content-Range");
+        uint64_t number;
+
+        if (size >= 5 && strncmp(line, "HTTP/", 5) == 0) { /* another answer begins */
+                http_response_done(response);
+                return size;
+        }
+        keep(&response->content_type, line, size, "Content-Type");
+        keep(&response->challenge, line, size, "WWW-Authenticate");
+        keep(&response->link, line, size, "Link");
+        keep(&response->location, line, size, "Location");
+        if (retry && parse_uint64(retry, 0, RETRY_SECONDS_MAX, &number) == 0)
+                response->retry_usec = number * USEC_PER_SEC;
+        if (range && string_after(range, "bytes ")) {
+                _cleanup_free_ char *start = strndup(range + 6, strcspn(range + 6, "-"));
+
+                if (start && parse_uint64(start, 0, UINT64_MAX, &number) == 0)
+                        response->range_start = number;
+        }
+        return size;
+}
+
+static size_t on_data(char *data, size_t unit, size_t n, void *userdata)
+{
+        Exchange *exchange = userdata;
+        const HttpRequest *request = exchange->request;
+        size_t size = unit * n;
+        long status = 0;
+        int r;
+
+        (void) curl_easy_getinfo(exchange->http->curl, CURLINFO_RESPONSE_CODE, &status);
+        exchange->size += size;
+        if (status != 200 && status != 206)
+                return exchange->size > ERROR_BODY_MAX ? 0 : size;
+        if (exchange->size > request->size_max) {
+                exchange->is_too_large = true;
+                return 0;
+        }
+        r = request->sink ? request->sink(data, size, request->userdata)
+                          : buffer_append(&exchange->response->body, data, size, request->size_max);
+        exchange->is_stopped = r != 0;
+        return r == 0 ? size : 0;
+}
+
+/* What is sent */
+
+static size_t on_read(char *data, size_t unit, size_t n, void *userdata)
+{
+        Exchange *exchange = userdata;
+        const HttpRequest *request = exchange->request;
+        size_t size = unit * n;
+        ssize_t got;
+
+        if (!request->has_file) {
+                size = MIN(size, request->body.size - (size_t) exchange->sent);
+                (void) memcpy(data, (const uint8_t *) request->body.data + exchange->sent, size);
+                exchange->sent += size;
+                return size;
+        }
+        got = pread(request->body_fd, data, size, (off_t) exchange->sent);
+        if (got < 0)
+                return CURL_READFUNC_ABORT;
+        exchange->sent += (uint64_t) got;
+        return (size_t) got;
+}
+
+static int on_seek(void *userdata, curl_off_t offset, int origin)
+{
+        Exchange *exchange = userdata;
+
+        if (origin != SEEK_SET || offset < 0)
+                return CURL_SEEKFUNC_CANTSEEK;
+        exchange->sent = (uint64_t) offset;
+        return CURL_SEEKFUNC_OK;
+}
+
+/* Lifecycle */
+
+int http_new(const RegistrySettings *settings, usec_t deadline_usec, Http **ret)
+{
+        _cleanup_(http_freep) Http *http = calloc(1, sizeof(Http));
+
+        if (!http)
+                return -ENOMEM;
+        if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+                return -ENOMEM;
+        http->curl = curl_easy_init();
+        if (!http->curl)
+                return -ENOMEM;
+        http->settings = settings;
+        http->deadline_usec = deadline_usec;
+        http->is_loopback = registry_host_is_loopback(settings->host);
+        http->has_proxy = getenv("https_proxy") || getenv("HTTPS_PROXY") || getenv("http_proxy");
+        *ret = TAKE_PTR(http);
+        return 0;
+}
+
+Http *http_free(Http *http)
+{
+        if (!http)
+                return NULL;
+        curl_easy_cleanup(http->curl);
+        free(http);
+        return NULL;
+}
+
+usec_t http_deadline(const Http *http)
+{
+        return http->deadline_usec;
+}
+
+/* The exchange */
+
+static int add_header(struct curl_slist **list, const char *name, const char *value)
+{
+        _cleanup_free_ char *line = string_format("%s: %s", name, value);
+        struct curl_slist *longer = line ? curl_slist_append(*list, line) : NULL;
+
+        if (!longer)
+                return -ENOMEM;
+        *list = longer;
+        return 0;
+}
+
+static int make_headers(const HttpRequest *request, struct curl_slist **ret)
+{
+        int r = add_header(ret, "Expect", ""); /* no waiting for a 100 */
+
+        if (r == 0 && request->accept)
+                r = add_header(ret, "Accept", request->accept);
+        if (r == 0 && request->authorization)
+                r = add_header(ret, "Authorization", request->authorization);
+        if (r == 0 && request->content_type)
+                r = add_header(ret, "Content-Type", request->content_type);
+        return r;
+}
+
+#define SET(option, value) (r = r ?: curl_easy_setopt(curl, (option), (value)))
+
+static CURLcode set_rules(Http *http, const HttpRequest *request)
+{
+        const RegistrySettings *settings = http->settings;
+        const char *protocols = settings->is_plain ? "http,https" : "https";
+        usec_t now = now_usec(CLOCK_MONOTONIC);
+        long left = http->deadline_usec > now ? (long) ((http->deadline_usec - now) / USEC_PER_MSEC) + 1 : 1;
+        CURL *curl = http->curl;
+        CURLcode r = CURLE_OK;
+
+        SET(CURLOPT_PROTOCOLS_STR, protocols);
+        SET(CURLOPT_REDIR_PROTOCOLS_STR, protocols);
+        SET(CURLOPT_FOLLOWLOCATION, request->follows ? 1L : 0L);
+        SET(CURLOPT_MAXREDIRS, REDIRECTS_MAX);
+        SET(CURLOPT_UNRESTRICTED_AUTH, 0L);
+        SET(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
+        SET(CURLOPT_NOSIGNAL, 1L);
+        SET(CURLOPT_CONNECTTIMEOUT, MIN(CONNECT_SECONDS, (long) (settings->stall_usec / USEC_PER_SEC)));
+        SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
+        SET(CURLOPT_LOW_SPEED_TIME, (long) (settings->stall_usec / USEC_PER_SEC));
+        SET(CURLOPT_TIMEOUT_MS, left);
+        SET(CURLOPT_USERAGENT, "pipeline/" PROJECT_VERSION);
+        if (settings->ca_file)
+                SET(CURLOPT_CAINFO, settings->ca_file);
+        return r;
+}
+
+static CURLcode set_sending(Exchange *exchange)
+{
+        const HttpRequest *request = exchange->request;
+        uint64_t size = request->has_file ? request->body_size : request->body.size;
+        CURL *curl = exchange->http->curl;
+        CURLcode r = CURLE_OK;
+
+        if (!request->method)
+                return CURLE_OK;
+        SET(CURLOPT_UPLOAD, 1L); /* with the method below */
+        SET(CURLOPT_CUSTOMREQUEST, request->method);
+        SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t) size);
+        SET(CURLOPT_READFUNCTION, on_read);
+        SET(CURLOPT_READDATA, exchange);
+        SET(CURLOPT_SEEKFUNCTION, on_seek);
+        SET(CURLOPT_SEEKDATA, exchange);
+        if (streq(request->method, "HEAD")) {
+                SET(CURLOPT_UPLOAD, 0L);
+                SET(CURLOPT_NOBODY, 1L);
+        }
+        return r;
+}
+
+static CURLcode set_exchange(Exchange *exchange, struct curl_slist *headers, const char *range, char *error)
+{
+        const HttpRequest *request = exchange->request;
+        CURL *curl = exchange->http->curl;
+        CURLcode r;
+
+        curl_easy_reset(curl); /* its connections stay */
+        r = set_rules(exchange->http, request);
+        SET(CURLOPT_URL, request->url);
+        SET(CURLOPT_HTTPHEADER, headers);
+        SET(CURLOPT_ERRORBUFFER, error);
+        SET(CURLOPT_OPENSOCKETFUNCTION, on_socket);
+        SET(CURLOPT_OPENSOCKETDATA, exchange);
+        SET(CURLOPT_HEADERFUNCTION, on_header);
+        SET(CURLOPT_HEADERDATA, exchange);
+        SET(CURLOPT_WRITEFUNCTION, on_data);
+        SET(CURLOPT_WRITEDATA, exchange);
+        if (request->offset > 0)
+                SET(CURLOPT_RANGE, range);
+        return r ?: set_sending(exchange);
+}
+
+/* Why there is no answer. libcurl's own words may hold an address with a signature in it: only known ones
+ * are passed on. */
+static char *describe(const Exchange *exchange, CURLcode code, const char *error)
+{
+        const RegistrySettings *settings = exchange->http->settings;
+        const char *host = settings->host;
+
+        if (exchange->is_refused)
+                return string_format(
+                        "the registry %s leads to an address of this machine or its link, which is "
+                        "not gone to",
+                        host);
+        if (exchange->is_too_large)
+                return string_format("the registry %s sends more than it said", host);
+        switch (code) {
+        case CURLE_OPERATION_TIMEDOUT:
+                if (now_usec(CLOCK_MONOTONIC) >= exchange->http->deadline_usec)
+                        return string_format("the registry %s did not answer in time", host);
+                return string_format("nothing came from the registry %s for %" PRIu64 " s", host,
+                                     settings->stall_usec / USEC_PER_SEC);
+        case CURLE_PARTIAL_FILE:
+        case CURLE_GOT_NOTHING:
+        case CURLE_RECV_ERROR:
+        case CURLE_SEND_ERROR:
+                return string_format("the registry %s broke its answer off", host);
+        case CURLE_COULDNT_CONNECT:
+        case CURLE_COULDNT_RESOLVE_HOST:
+        case CURLE_PEER_FAILED_VERIFICATION:
+        case CURLE_SSL_CACERT_BADFILE:
+                return string_format("the registry %s cannot be reached: %s", host,
+                                     *error ? error : curl_easy_strerror(code));
+        default:
+                return string_format("the registry %s cannot be reached: %s", host,
+                                     curl_easy_strerror(code));
+        }
+}
+
+int http_exchange(Http *http, const HttpRequest *request, HttpResponse *ret, char **ret_error)
+{
+        Exchange exchange = { .http = http, .request = request, .response = ret };
+        struct curl_slist *headers = NULL;
+        char error[CURL_ERROR_SIZE] = "", range[32];
+        long status = 0;
+        CURLcode code;
+
+        *ret = (HttpResponse){};
+        (void) snprintf(range, sizeof(range), "%" PRIu64 "-", request->offset);
+        code = make_headers(request, &headers) < 0 ? CURLE_OUT_OF_MEMORY
+                                                   : set_exchange(&exchange, headers, range, error);
+        if (code == CURLE_OK)
+                code = curl_easy_perform(http->curl);
+        curl_slist_free_all(headers);
+        if (code == CURLE_OUT_OF_MEMORY)
+                return -ENOMEM;
+        if (exchange.is_stopped)
+                return HTTP_STOPPED;
+        (void) curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
+        ret->status = (unsigned) status;
+        /* A refusal whose text is of no interest is a whole answer all the same. */
+        if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && status >= 300 && !exchange.is_too_large))
+                return 0;
+        *ret_error = describe(&exchange, code, error);
+        return *ret_error ? HTTP_FAILED : -ENOMEM;
+}
