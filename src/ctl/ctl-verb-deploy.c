@@ -26,11 +26,14 @@ typedef struct Deploy {
         char **shown; /* "WORKER: STATE" */
 } Deploy;
 
-/* Shows a worker's state when it is new. */
+/* Shows a worker's state when it is new; of what it fetches every tenth. */
 static int show_progress(Deploy *deploy, const CtlWorker *worker, const char *state, const char *error)
 {
+        int percent = ctl_worker_percent(worker, deploy->track, deploy->version);
         _cleanup_free_ char *name = ctl_safe(worker->name), *why = error ? ctl_safe(error) : NULL;
-        _cleanup_free_ char *line = string_format("%s: %s%s%s", name, state, why ? ": " : "", why ?: "");
+        _cleanup_free_ char *share = percent < 0 ? strdup("") : string_format(" %d %%", percent / 10 * 10);
+        _cleanup_free_ char *line =
+                string_format("%s: %s%s%s%s", name, state, share ?: "", why ? ": " : "", why ?: "");
         bool is_held = streq(state, "held");
 
         if (!line)

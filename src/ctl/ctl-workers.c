@@ -57,3 +57,13 @@ const char *ctl_worker_state(const CtlWorker *worker, const char *track, const c
         *ret_error = json_text(install, "error");
         return json_text(install, "state");
 }
+
+int ctl_worker_percent(const CtlWorker *worker, const char *track, const char *version)
+{
+        json_object *install =
+                json_object_object_get(json_object_object_get(worker->installing, track), version);
+        uint64_t done = json_object_get_uint64(json_object_object_get(install, "done_bytes")),
+                 total = json_object_get_uint64(json_object_object_get(install, "total_bytes"));
+
+        return total == 0 ? -1 : (int) ((double) MIN(done, total) * 100 / (double) total);
+}

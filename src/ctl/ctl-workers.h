@@ -22,3 +22,5 @@ bool ctl_worker_serves(const CtlWorker *worker, const char *channel, const char 
  * its reason in *ret_error (borrowed), which is NULL else. */
 const char *ctl_worker_state(const CtlWorker *worker, const char *track, const char *version,
                              const char **ret_error);
+/* How much of the image has come, in percent; -1 where that is not said. */
+int ctl_worker_percent(const CtlWorker *worker, const char *track, const char *version);

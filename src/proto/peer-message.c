@@ -148,6 +148,8 @@ int version_list_add(VersionList *list, const VersionItem *item)
                 version_item_done(&copy);
                 return -ENOMEM;
         }
+        copy.done_size = item->done_size;
+        copy.total_size = item->total_size;
         list->items[list->n_items++] = copy;
         return 0;
 }
@@ -183,6 +185,8 @@ static bool version_item_from_json(const char *track, const char *version, json_
         if (is_state) {
                 ret->state = (char *) json_text(value, "state");
                 ret->error = (char *) json_text(value, "error");
+                ret->done_size = json_object_get_uint64(json_object_object_get(value, "done_bytes"));
+                ret->total_size = json_object_get_uint64(json_object_object_get(value, "total_bytes"));
         } else if (json_object_is_type(value, json_type_string))
                 ret->digest = (char *) json_object_get_string(value);
         return slug_is_valid(track) && version_is_valid(version) &&
@@ -230,6 +234,10 @@ static int version_item_to_json(const VersionItem *item, json_object **ret)
         r = json_add_text(object, "state", item->state);
         if (r == 0)
                 r = json_add_text(object, "error", item->error);
+        if (r == 0 && item->total_size > 0)
+                r = json_add_uint(object, "done_bytes", item->done_size);
+        if (r == 0 && item->total_size > 0)
+                r = json_add_uint(object, "total_bytes", item->total_size);
         *ret = r == 0 ? TAKE_PTR(object) : NULL;
         return r;
 }

@@ -66,9 +66,10 @@ int peer_message_frames(const PeerMessage *message, Bytes *frames, size_t *ret_n
 typedef struct VersionItem {
         char *track;
         char *version;
-        char *digest; /* deployed, held; or NULL */
-        char *state;  /* installing: `queued`, `fetching`, `unpacking` or `failed` */
-        char *error;  /* failed: why; or NULL */
+        char *digest;                   /* deployed, held; or NULL */
+        char *state;                    /* installing: `queued`, `fetching`, `unpacking` or `failed` */
+        char *error;                    /* failed: why; or NULL */
+        uint64_t done_size, total_size; /* fetching: bytes; 0: not known */
 } VersionItem;
 
 typedef struct VersionList {

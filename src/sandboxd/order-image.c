@@ -16,12 +16,14 @@
 typedef struct ImageOrder {
         char *digest;
         char **probe;
+        bool present; /* install: only what is there */
 } ImageOrder;
 
 static const JsonField image_fields[] = {
         { "digest", &field_text, offsetof(ImageOrder, digest), .is_valid = digest_is_valid,
           .form = "a digest" },
         { "probe", &field_texts, offsetof(ImageOrder, probe), .optional = true, .max = PROBES_MAX },
+        { "present", &field_bool, offsetof(ImageOrder, present), .optional = true },
 };
 
 static const JsonTable image_table = JSON_TABLE(ImageOrder, image_fields);
@@ -115,6 +117,10 @@ static void install_start(Connection *connection, json_object *order)
         connection->state = install;
         if (!read_order(connection, order, &install->order) || answer_description(install))
                 return;
+        if (install->order.present) {
+                connection_refuse(connection, STORE_MISSING, "the image is not here");
+                return;
+        }
         r = store_install_new(manager_of(connection)->store, install->order.digest, &install->work);
         if (r != 0)
                 connection_fail(connection, r < 0 ? r : -EINVAL, "begin to install an image");

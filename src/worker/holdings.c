@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* An install is one order to sandboxd: every blob of the image is handed over by descriptor, and sandboxd
- * hashes and unpacks it. What it has already is answered at once, so this is also how a restarted worker
- * finds out what is there; and then the registry need not have the image any more.
- *
- * The first order looks at the paths that are known before the image is. Where its own working directory
- * decides, a second order, which unpacks nothing, looks there. */
+/* A version goes from queued over fetching and unpacking to held; from any of these it can fail, and is then
+ * queued again after a while, a longer one each time. One at a time is under way. */
 
 #include "holdings.h"
 
-#include "image-source.h"
-#include "sandbox-client.h"
+#include "install.h"
 
 #include "basic/list.h"
 #include "basic/string-util.h"
@@ -24,6 +19,7 @@
 #define ERROR_LENGTH_MAX 1000U
 #define RETRY_DOUBLINGS  9U
 #define TIMER_ACCURACY   (100 * USEC_PER_MSEC)
+#define PROGRESS_USEC    USEC_PER_SEC /* so often the router is told */
 
 typedef enum VersionState {
         VERSION_QUEUED,
@@ -51,7 +47,8 @@ typedef struct Version {
         unsigned n_failed; /* in a row */
         usec_t retry_usec; /* failed */
         Entrypoint entrypoint;
-        bool is_wanted; /* while a new configuration is compared */
+        uint64_t done_size, total_size; /* fetching; 0: not known */
+        bool is_wanted;                 /* while a new configuration is compared */
 } Version;
 
 struct Holdings {
@@ -63,10 +60,8 @@ struct Holdings {
         sd_event_source *timer;
         /* The install under way. */
         Version *current;
-        Order *order;
-        ImageSource *source; /* NULL: the registry does not have it */
-        char *source_error;  /* why */
-        bool has_probed_twice;
+        Install *install;
+        usec_t shown_usec; /* its progress */
 };
 
 static Version *version_free(Version *version)
@@ -86,10 +81,7 @@ DEFINE_CLEANUP(Version *, version_free)
 
 static void install_done(Holdings *h)
 {
-        h->order = order_free(h->order);
-        h->source = image_source_free(h->source);
-        free(h->source_error);
-        h->source_error = NULL;
+        h->install = install_free(h->install);
         h->current = NULL;
 }
 
@@ -123,6 +115,7 @@ static int wake_at(Holdings *h, usec_t usec)
 static int set_state(Holdings *h, Version *version, VersionState state)
 {
         version->state = state;
+        version->done_size = version->total_size = 0;
         if (state != VERSION_FAILED) {
                 free(version->error);
                 version->error = NULL;
@@ -178,140 +171,67 @@ static int install_fail(Holdings *h, unsigned code, char *error)
         return set_state(h, version, VERSION_FAILED);
 }
 
-/* The order. */
+/* The install. */
 
-static int start_order(Holdings *h, const char *image_folder);
-
-static int on_fill(Order *order, Buffer *out, int *ret_fd, void *userdata)
+static int on_fetching(uint64_t done_size, uint64_t total_size, void *userdata)
 {
         Holdings *h = userdata;
-        const char *digest;
-        int fd, r;
+        usec_t now = now_usec(CLOCK_MONOTONIC);
 
-        if (h->current->state == VERSION_UNPACKING)
+        h->current->done_size = done_size;
+        h->current->total_size = total_size;
+        if (now < h->shown_usec + PROGRESS_USEC)
                 return 0;
-        r = h->source ? image_source_next(h->source, &digest, &fd) : IMAGE_SOURCE_END;
-        if (r < 0)
-                return r;
-        if (r == IMAGE_SOURCE_END) {
-                r = frame_append(out, FRAME_INPUT_END, 0, NULL, 0, ORDER_SEND_SIZE_MAX);
-                return r < 0 ? r : set_state(h, h->current, VERSION_UNPACKING);
-        }
-        *ret_fd = fd;
-        return frame_append(out, FRAME_BLOB, 0, digest, strlen(digest), ORDER_SEND_SIZE_MAX);
+        h->shown_usec = now;
+        return h->on_change(h, h->userdata);
 }
 
-/* Whether what was looked at suffices: the channel's own folder is there, or the image's was looked into. */
-static bool needs_second_probe(Holdings *h, json_object *answer, const char **ret_folder)
-{
-        const char *folder = json_text(json_object_object_get(answer, "config"), "folder");
-
-        if (h->has_probed_twice || !folder || entrypoint_has_folder(h->settings->channel, answer))
-                return false;
-        *ret_folder = folder;
-        return true;
-}
-
-static int take_answer(Holdings *h, json_object *answer)
-{
-        _cleanup_free_ char *error = NULL;
-        Entrypoint *entrypoint = &h->current->entrypoint;
-        const char *folder;
-        int r;
-
-        if (needs_second_probe(h, answer, &folder)) {
-                h->has_probed_twice = true;
-                return start_order(h, folder);
-        }
-        entrypoint_done(entrypoint);
-        r = entrypoint_resolve(h->settings->channel, answer, entrypoint, &error);
-        if (r < 0)
-                return r;
-        if (r == JSON_BAD)
-                return install_fail(h, STATUS_SETUP_FAILED,
-                                    string_format("the sandbox service's answer is malformed: %s", error));
-        if (!entrypoint->command && !h->current->has_setting)
-                return install_fail(h, STATUS_SETUP_FAILED, strdup(entrypoint->missing));
-        return install_succeed(h);
-}
-
-static int on_ended(Order *order, json_object *answer, const char *error, void *userdata)
+static int on_unpacking(void *userdata)
 {
         Holdings *h = userdata;
-        int64_t code = answer ? json_object_get_int64(json_object_object_get(answer, "code")) : 0;
-        const char *said = answer ? json_text(answer, "error") : error;
 
-        if (answer && code == 0)
-                return take_answer(h, answer);
-        if (h->source_error)
-                return install_fail(h, STATUS_VERSION_NOT_ON_WORKER, TAKE_PTR(h->source_error));
-        return install_fail(h,
-                            code == STATUS_SETUP_FAILED ? STATUS_SETUP_FAILED : STATUS_VERSION_NOT_ON_WORKER,
-                            strdup(said ?: "the sandbox service did not say why"));
+        return set_state(h, h->current, VERSION_UNPACKING);
 }
 
-static const OrderHandlers install_handlers = { .fill = on_fill, .ended = on_ended };
-
-static int install_order(const Version *version, char *const *probe, json_object **ret)
+static int on_succeeded(const char *digest, Entrypoint *entrypoint, void *userdata)
 {
-        _cleanup_json_ json_object *order = json_object_new_object();
-        json_object *paths = json_object_new_array();
-        int r = order && paths ? json_add(order, "probe", paths) : -ENOMEM;
+        Holdings *h = userdata;
+        Version *version = h->current;
 
-        for (; r >= 0 && *probe; probe++)
-                r = json_object_array_add(paths, json_object_new_string(*probe));
-        if (r >= 0)
-                r = json_add_text(order, "order", "install");
-        if (r >= 0)
-                r = json_add_text(order, "digest", version->digest);
-        if (r >= 0)
-                *ret = TAKE_PTR(order);
-        return r < 0 ? -ENOMEM : 0;
-}
-
-static int start_order(Holdings *h, const char *image_folder)
-{
-        _cleanup_(strv_freep) char **probe = NULL;
-        _cleanup_json_ json_object *body = NULL;
-        Order *order;
-        int r;
-
-        r = entrypoint_probe(h->settings->channel, image_folder, &probe);
-        if (r >= 0)
-                r = install_order(h->current, probe, &body);
-        if (r >= 0)
-                r = order_new(h->event, h->settings->sandbox, body, &install_handlers, h, &order);
-        if (r == -E2BIG)
-                return install_fail(h, STATUS_SETUP_FAILED, strdup("the image's paths are too long"));
-        if (r < 0)
-                return r;
-        order_free(h->order);
-        h->order = order;
-        return 0;
-}
-
-/* Begins with what the registry has. Without a digest nothing can be ordered. */
-static int install_start(Holdings *h, Version *version)
-{
-        int r;
-
-        h->current = version;
-        h->has_probed_twice = false;
-        r = set_state(h, version, VERSION_FETCHING);
-        if (r < 0)
-                return r;
-        r = image_source_open(h->settings->registry, channel_to_string(h->settings->channel), version->track,
-                              version->version, version->digest, &h->source, &h->source_error);
-        if (r < 0)
-                return r;
-        if (h->source && !version->digest) {
-                version->digest = strdup(image_source_digest(h->source));
+        if (!version->digest) {
+                version->digest = strdup(digest);
                 if (!version->digest)
                         return -ENOMEM;
         }
-        if (!version->digest)
-                return install_fail(h, STATUS_VERSION_NOT_ON_WORKER, TAKE_PTR(h->source_error));
-        return start_order(h, NULL);
+        entrypoint_done(&version->entrypoint);
+        version->entrypoint = *entrypoint;
+        *entrypoint = (Entrypoint){};
+        if (!version->entrypoint.command && !version->has_setting)
+                return install_fail(h, STATUS_SETUP_FAILED, strdup(version->entrypoint.missing));
+        return install_succeed(h);
+}
+
+static int on_failed(unsigned code, char *error, void *userdata)
+{
+        return install_fail(userdata, code, error);
+}
+
+static const InstallHandlers install_handlers = { on_fetching, on_unpacking, on_succeeded, on_failed };
+
+static int install_start(Holdings *h, Version *version)
+{
+        const InstallRequest request = {
+                .event = h->event,
+                .settings = h->settings,
+                .track = version->track,
+                .version = version->version,
+                .digest = version->digest,
+        };
+        int r;
+
+        h->current = version;
+        r = set_state(h, version, VERSION_FETCHING);
+        return r < 0 ? r : install_new(&request, &install_handlers, h, &h->install);
 }
 
 /* The next one to install: what was never tried first, then what may be tried again. */
@@ -476,6 +396,8 @@ int holdings_describe(const Holdings *h, Configured *ret)
                 item.digest = is_held ? v->digest : NULL;
                 item.state = is_held ? NULL : (char *) state_names[v->state];
                 item.error = v->error;
+                item.done_size = v->done_size;
+                item.total_size = v->total_size;
                 r = version_list_add(is_held ? &configured.held : &configured.installing, &item);
                 if (r < 0) {
                         configured_done(&configured);

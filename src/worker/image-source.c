@@ -98,25 +98,22 @@ static int add_all(ImageSource *source, const OciLayout *layout, const char *dig
         return r;
 }
 
-static int open_layout(const char *registry, const char *channel, const char *track, OciLayout **ret,
-                       char **ret_error)
+static int open_layout(const char *path, OciLayout **ret, char **ret_error)
 {
         _cleanup_free_ char *error = NULL;
-        int r = oci_layout_open(registry, channel, track, ret, &error);
+        int r = oci_layout_open_path(path, ret, &error);
 
         if (r == OCI_LAYOUT_MISSING)
-                return not_there(ret_error, string_format("nothing was pushed for %s %s", channel, track));
+                return not_there(ret_error, strdup("the image is gone again from where it was fetched to"));
         if (r == OCI_LAYOUT_BAD)
-                return not_there(ret_error, string_format("the registry's %s/%s cannot be used: %s", channel,
-                                                          track, error ?: "unknown"));
+                return not_there(ret_error,
+                                 string_format("the registry cannot be used: %s", error ?: "unknown"));
         if (r == -EACCES)
-                return not_there(ret_error, string_format("the worker may not read the registry's %s/%s",
-                                                          channel, track));
+                return not_there(ret_error, strdup("the worker may not read the registry"));
         return r;
 }
 
-int image_source_open(const char *registry, const char *channel, const char *track, const char *version,
-                      const char *digest, ImageSource **ret, char **ret_error)
+int image_source_open(const char *layout_path, const char *digest, ImageSource **ret, char **ret_error)
 {
         _cleanup_(oci_layout_freep) OciLayout *layout = NULL;
         _cleanup_(image_source_freep) ImageSource *source = calloc(1, sizeof(ImageSource));
@@ -125,10 +122,7 @@ int image_source_open(const char *registry, const char *channel, const char *tra
         *ret = NULL;
         if (!source)
                 return -ENOMEM;
-        r = open_layout(registry, channel, track, &layout, ret_error);
-        if (r == 0 && !digest && oci_layout_resolve(layout, version, &digest) != 0)
-                r = not_there(ret_error,
-                              string_format("the registry has no %s %s %s", channel, track, version));
+        r = open_layout(layout_path, &layout, ret_error);
         if (r == 0)
                 r = add_all(source, layout, digest, ret_error);
         if (r == 0)
@@ -136,11 +130,6 @@ int image_source_open(const char *registry, const char *channel, const char *tra
         if (r < 0 && r != -ENOMEM)
                 r = not_there(ret_error, string_format("the registry cannot be read: %s", strerror(-r)));
         return r < 0 ? r : 0;
-}
-
-const char *image_source_digest(const ImageSource *source)
-{
-        return source->blobs[0].digest;
 }
 
 int image_source_next(ImageSource *source, const char **ret_digest, int *ret_fd)

@@ -4,8 +4,6 @@
 
 #include "manager-private.h"
 
-#include "registry-query.h"
-
 #include "basic/string-util.h"
 #include "shared/daemon-util.h"
 #include "shared/log.h"
@@ -71,31 +69,6 @@ static int on_configure(Manager *m, json_object *body, char **ret_error)
         return r < 0 ? r : manager_when_settled(m);
 }
 
-/* Questions about the registry. */
-
-static int answer_query(Manager *m, json_object *body, PeerType answer_type,
-                        int (*ask)(const char *registry, const Query *query, Answer *ret), char **ret_error)
-{
-        _cleanup_(query_done) Query query = {};
-        _cleanup_(answer_done) Answer answer = {};
-        int r;
-
-        r = query_from_json(body, &query, ret_error);
-        if (r == 0)
-                r = ask(m->settings->registry, &query, &answer);
-        return r != 0 ? r : router_link_send(m->link, answer_type, answer_to_json(&answer), NULL, 0);
-}
-
-static int on_resolve(Manager *m, json_object *body, char **ret_error)
-{
-        return answer_query(m, body, PEER_RESOLVED, registry_resolve, ret_error);
-}
-
-static int on_list(Manager *m, json_object *body, char **ret_error)
-{
-        return answer_query(m, body, PEER_LISTED, registry_list, ret_error);
-}
-
 int manager_on_hello_again(sd_event_source *source, uint64_t usec, void *userdata)
 {
         return manager_say_hello(userdata);
@@ -128,10 +101,10 @@ static int on_heartbeat(Manager *m, json_object *body, char **ret_error)
 }
 
 static int (*const messages[_PEER_TYPE_MAX])(Manager *m, json_object *body, char **ret_error) = {
-        [PEER_CONFIGURE] = on_configure,   [PEER_JOB] = manager_on_job,
-        [PEER_CANCEL] = manager_on_cancel, [PEER_OUTCOME_ACK] = manager_on_outcome_ack,
-        [PEER_RESOLVE] = on_resolve,       [PEER_LIST] = on_list,
-        [PEER_HEARTBEAT] = on_heartbeat,   [PEER_REFUSED] = on_refused,
+        [PEER_CONFIGURE] = on_configure,     [PEER_JOB] = manager_on_job,
+        [PEER_CANCEL] = manager_on_cancel,   [PEER_OUTCOME_ACK] = manager_on_outcome_ack,
+        [PEER_RESOLVE] = manager_on_resolve, [PEER_LIST] = manager_on_list,
+        [PEER_HEARTBEAT] = on_heartbeat,     [PEER_REFUSED] = on_refused,
 };
 
 static int on_message(RouterLink *link, const PeerMessage *message, void *userdata)

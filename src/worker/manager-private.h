@@ -2,7 +2,8 @@
 #pragma once
 
 /* The manager's own: what its files share. It is state in one struct; manager.c is its life, manager-say.c
- * what the router is told, manager-hear.c what the router says, manager-jobs.c the jobs that run. */
+ * what the router is told, manager-hear.c what the router says, manager-jobs.c the jobs that run,
+ * manager-registry.c what the router wants to know of the registry. */
 
 #include "manager.h"
 
@@ -25,7 +26,8 @@ struct Manager {
         AwsIdentity *identity;
         S3Client *s3; /* NULL: this libcurl cannot */
         RunHost run_host;
-        List tasks; /* the jobs that run; owns its members */
+        List tasks;     /* the jobs that run; owns its members, like the next */
+        List questions; /* that the registry was asked */
         sd_event_source *patience, *hello_again, *last_acks;
         bool is_configured;  /* the router of this connection has said what to hold */
         bool was_configured; /* a router has */
@@ -68,3 +70,9 @@ int manager_describe_jobs(const Manager *m, JobRef **ret, size_t *ret_n) _warn_u
 usec_t manager_longest_job(const Manager *m);
 /* Ends all that run. */
 void manager_drop_jobs(Manager *m);
+
+/* manager-registry.c; hear the router, as above. */
+
+int manager_on_resolve(Manager *m, json_object *body, char **ret_error) _warn_unused_;
+int manager_on_list(Manager *m, json_object *body, char **ret_error) _warn_unused_;
+void manager_drop_questions(Manager *m);

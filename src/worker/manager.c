@@ -142,6 +142,7 @@ Manager *manager_free(Manager *m)
         if (!m)
                 return NULL;
         manager_drop_jobs(m);
+        manager_drop_questions(m);
         router_link_free(m->link);
         holdings_free(m->holdings);
         outcome_store_free(m->outcomes);
@@ -208,6 +209,7 @@ int manager_new(sd_event *event, const WorkerSettings *settings, const ManagerOp
                 return -ENOMEM;
         *m = (Manager){ .event = event, .settings = settings, .options = *options, .lock_fd = -EBADF };
         list_init(&m->tasks);
+        list_init(&m->questions);
         r = lock_folder(settings->folder, &m->lock_fd);
         if (r >= 0)
                 r = outcome_store_new(settings->folder, &m->outcomes);

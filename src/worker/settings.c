@@ -7,7 +7,6 @@
 #include "basic/parse-util.h"
 #include "basic/string-util.h"
 #include "shared/aws-sign.h"
-#include "shared/oci-layout.h"
 
 #include <errno.h>
 
@@ -23,7 +22,8 @@ void settings_done(WorkerSettings *settings)
         free(settings->key_file);
         key_file_done(&settings->key);
         free(settings->folder);
-        free(settings->registry);
+        registry_settings_done(&settings->registry);
+        free(settings->images);
         free(settings->sandbox);
         strv_free(settings->input_folders);
         s3_settings_done(&settings->s3);
@@ -79,7 +79,7 @@ int settings_init(WorkerSettings *settings, const char *name, char **ret_error)
                                   "with a letter or digit, and has at most 64 of them"));
         if (settings_set(&settings->name, name) < 0 || set_track_of_name(settings) < 0 ||
             settings_set(&settings->router, WORKER_ROUTER_DEFAULT) < 0 ||
-            settings_set(&settings->registry, OCI_REGISTRY_FOLDER) < 0 ||
+            registry_settings_init(&settings->registry) < 0 ||
             settings_set(&settings->sandbox, WORKER_SANDBOX_DEFAULT) < 0 ||
             strv_extend(&settings->input_folders, WORKER_INPUT_FOLDER_DEFAULT) < 0)
                 return -ENOMEM;
@@ -150,11 +150,6 @@ static int set_key_file(WorkerSettings *settings, const char *text, char **ret_e
         return set_path(&settings->key_file, text, ret_error);
 }
 
-static int set_registry(WorkerSettings *settings, const char *text, char **ret_error)
-{
-        return set_path(&settings->registry, text, ret_error);
-}
-
 static int set_sandbox(WorkerSettings *settings, const char *text, char **ret_error)
 {
         return set_path(&settings->sandbox, text, ret_error);
@@ -163,6 +158,13 @@ static int set_sandbox(WorkerSettings *settings, const char *text, char **ret_er
 static int set_folder(WorkerSettings *settings, const char *text, char **ret_error)
 {
         return set_path(&settings->folder, text, ret_error);
+}
+
+static int set_images(WorkerSettings *settings, const char *text, char **ret_error)
+{
+        _cleanup_free_ char *path = string_format("%s/images", text);
+
+        return path ? set_path(&settings->images, path, ret_error) : -ENOMEM;
 }
 
 static int set_input_folders(WorkerSettings *settings, const char *text, char **ret_error)
@@ -274,10 +276,10 @@ int settings_from_environment(WorkerSettings *settings, char *(*lookup)(const ch
                 { "SLOTS", settings_set_slots },
                 { "ROUTER", set_router },
                 { "ROUTER_KEY", set_key_file },
-                { "REGISTRY", set_registry },
                 { "SANDBOX", set_sandbox },
                 { "INPUT_FOLDERS", set_input_folders },
                 { "STATE_DIRECTORY", set_folder },
+                { "CACHE_DIRECTORY", set_images },
                 { "AWS_DEFAULT_REGION", set_region },
                 { "AWS_REGION", set_region },
                 { "S3_REGION", set_s3_region },
@@ -302,7 +304,7 @@ int settings_from_environment(WorkerSettings *settings, char *(*lookup)(const ch
                         return r < 0 ? r
                                      : bad(ret_error, string_format("%s=: %s", variables[i].name, error));
         }
-        return 0;
+        return registry_settings_from_environment(&settings->registry, lookup, ret_error);
 }
 
 /* topic=T&topic=U */

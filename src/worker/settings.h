@@ -8,17 +8,19 @@
 
 #include "proto/name.h"
 #include "shared/key-file.h"
+#include "shared/registry-settings.h"
 
 typedef struct WorkerSettings {
         char *name;
         Channel channel;
         char **topics; /* tracks; NULL: generic */
         uint64_t slots;
-        char *router;         /* ZeroMQ address, without channel and topics */
-        char *key_file;       /* or NULL */
-        KeyFile key;          /* what was in it; without a secret where there is none */
-        char *folder;         /* lock, outcomes */
-        char *registry;       /* folder of OCI layouts */
+        char *router;   /* ZeroMQ address, without channel and topics */
+        char *key_file; /* or NULL */
+        KeyFile key;    /* what was in it; without a secret where there is none */
+        char *folder;   /* lock, outcomes */
+        RegistrySettings registry;
+        char *images;         /* folder that images are fetched to */
         char *sandbox;        /* path of the sandbox socket */
         char **input_folders; /* absolute: inputs may lie below these */
         S3Settings s3;
@@ -42,9 +44,9 @@ enum {
 int settings_init(WorkerSettings *settings, const char *name, char **ret_error) _warn_unused_;
 void settings_done(WorkerSettings *settings);
 
-/* The variables CHANNEL, TOPICS, SLOTS, ROUTER, ROUTER_KEY, REGISTRY, SANDBOX, INPUT_FOLDERS,
- * STATE_DIRECTORY, S3_REGION (or AWS_REGION, AWS_DEFAULT_REGION), S3_ENDPOINT, S3_ADDRESSING, S3_ALLOW,
- * S3_OBJECT_SIZE_MAX; `lookup` is getenv(), or a test's. An empty one is not set. */
+/* The variables CHANNEL, TOPICS, SLOTS, ROUTER, ROUTER_KEY, SANDBOX, INPUT_FOLDERS, STATE_DIRECTORY,
+ * CACHE_DIRECTORY, S3_REGION (or AWS_REGION, AWS_DEFAULT_REGION), S3_ENDPOINT, S3_ADDRESSING, S3_ALLOW,
+ * S3_OBJECT_SIZE_MAX, and those of the registry; `lookup` is getenv(), or a test's. An empty one is not set. */
 int settings_from_environment(WorkerSettings *settings, char *(*lookup)(const char *name),
                               char **ret_error) _warn_unused_;
 

@@ -55,8 +55,8 @@ static int show_help(void)
                "      --wait           a track without a deployed version is waited for, and no error\n"
                "      --slots N        jobs at the same time (1)\n"
                "      --input FOLDER   inputs may lie below this folder; may be repeated\n"
-               "      --registry FOLDER\n"
-               "                       the registry that images come from\n"
+               "      --registry ADDRESS\n"
+               "                       where images come from: a folder, or docker://HOST[:PORT][/PATH]\n"
                "      --sandbox SOCKET\n"
                "                       the sandbox service to use; by hand a private one is started\n"
                "      --key FILE       the key for a router beyond this host; see pipelinectl keys\n"
@@ -188,7 +188,7 @@ static int apply_arguments(WorkerSettings *settings, const Arguments *arguments,
         if (r == 0 && arguments->folder)
                 r = set_folder(settings, arguments->folder);
         if (r == 0 && arguments->registry)
-                r = settings_set(&settings->registry, arguments->registry);
+                r = registry_settings_set_address(&settings->registry, arguments->registry, ret_error);
         if (r == 0 && arguments->sandbox)
                 r = settings_set(&settings->sandbox, arguments->sandbox);
         if (r == 0 && arguments->key)
@@ -222,6 +222,10 @@ static int make_settings(const Arguments *arguments, WorkerSettings *settings, c
         }
         if (r == 0)
                 r = settings_read_key(settings, ret_error);
+        if (r == 0 && !settings->images) {
+                settings->images = string_format("%s/images", settings->folder);
+                r = settings->images ? 0 : -ENOMEM;
+        }
         if (r == 0 && needs_sandbox(arguments)) {
                 free(settings->sandbox);
                 settings->sandbox = private_sandbox_address(settings->folder);

@@ -185,7 +185,7 @@ static void test_the_environment_says_more_than_the_name(void **state)
         assert_int_equal(settings.slots, 4);
         assert_string_equal(settings.router, "tcp://r:5555");
         assert_string_equal(settings.folder, "/var/x");
-        assert_string_equal(settings.registry, "/reg");
+        assert_string_equal(settings.registry.folder, "/reg");
         assert_string_equal(settings.sandbox, "/s.sock");
         assert_int_equal(strv_length(settings.input_folders), 2);
         assert_string_equal(settings.input_folders[1], "/b c");
