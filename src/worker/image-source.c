@@ -98,13 +98,14 @@ static int add_all(ImageSource *source, const OciLayout *layout, const char *dig
         return r;
 }
 
-static int open_layout(const char *path, OciLayout **ret, char **ret_error)
+static int open_layout(const ImagePlace *place, OciLayout **ret, char **ret_error)
 {
         _cleanup_free_ char *error = NULL;
-        int r = oci_layout_open_path(path, ret, &error);
+        int r = place->layout ? oci_layout_open_path(place->layout, ret, &error)
+                              : oci_layout_open(place->registry, place->channel, place->track, ret, &error);
 
         if (r == OCI_LAYOUT_MISSING)
-                return not_there(ret_error, strdup("the image is gone again from where it was fetched to"));
+                return not_there(ret_error, strdup("the image is gone again from where it was"));
         if (r == OCI_LAYOUT_BAD)
                 return not_there(ret_error,
                                  string_format("the registry cannot be used: %s", error ?: "unknown"));
@@ -113,7 +114,7 @@ static int open_layout(const char *path, OciLayout **ret, char **ret_error)
         return r;
 }
 
-int image_source_open(const char *layout_path, const char *digest, ImageSource **ret, char **ret_error)
+int image_source_open(const ImagePlace *place, const char *digest, ImageSource **ret, char **ret_error)
 {
         _cleanup_(oci_layout_freep) OciLayout *layout = NULL;
         _cleanup_(image_source_freep) ImageSource *source = calloc(1, sizeof(ImageSource));
@@ -122,7 +123,7 @@ int image_source_open(const char *layout_path, const char *digest, ImageSource *
         *ret = NULL;
         if (!source)
                 return -ENOMEM;
-        r = open_layout(layout_path, &layout, ret_error);
+        r = open_layout(place, &layout, ret_error);
         if (r == 0)
                 r = add_all(source, layout, digest, ret_error);
         if (r == 0)

@@ -8,9 +8,16 @@
 
 typedef struct ImageSource ImageSource;
 
-/* Opens the image of that digest in an OCI layout. 0 with an image, or with *ret NULL and a new string that
- * says why it is not there; -errno where this process is at its end (memory, descriptors). */
-int image_source_open(const char *layout_path, const char *digest, ImageSource **ret,
+/* Where to look: an OCI layout of this process's own, or that of a track in the embedded registry, which its
+ * writers must not lead out of with links. */
+typedef struct ImagePlace {
+        const char *layout; /* a path; NULL: */
+        const char *registry, *channel, *track;
+} ImagePlace;
+
+/* Opens the image of that digest. 0 with an image, or with *ret NULL and a new string that says why it is
+ * not there; -errno where this process is at its end (memory, descriptors). */
+int image_source_open(const ImagePlace *place, const char *digest, ImageSource **ret,
                       char **ret_error) _warn_unused_;
 ImageSource *image_source_free(ImageSource *source);
 

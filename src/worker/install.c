@@ -180,8 +180,13 @@ static int take_digest(Install *install, const char *digest)
 
 static int take_layout(Install *install, const char *layout)
 {
+        const WorkerSettings *settings = install->request.settings;
+        const ImagePlace place = { .layout = settings->registry.folder ? NULL : layout ?: "",
+                                   .registry = settings->registry.folder,
+                                   .channel = channel_to_string(settings->channel),
+                                   .track = install->request.track };
         _cleanup_free_ char *error = NULL;
-        int r = image_source_open(layout ?: "", install->request.digest, &install->source, &error);
+        int r = image_source_open(&place, install->request.digest, &install->source, &error);
 
         if (r < 0)
                 return r;

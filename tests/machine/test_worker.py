@@ -152,6 +152,8 @@ class Sandbox:
     def install(self, c):
         digest = c.order["digest"]
         self.installs.append(digest)
+        if c.order["present"] and (digest in self.refuse or digest not in self.images):
+            return c.answer(code=511, error="the image is not here")
         if digest in self.refuse:
             c.read_input()
             return c.answer(**self.refuse[digest])

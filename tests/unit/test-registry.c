@@ -296,7 +296,7 @@ static void test_lists_of_images(void **state)
 {
 #define ITEM(os, architecture, digest)                                                                      \
         "{\"platform\":{\"os\":\"" os "\",\"architecture\":\"" architecture "\"},\"digest\":\"" digest "\"" \
-                                                                                                       "}"
+        "}"
 #define OTHER "sha256:ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100"
         char digest[80];
 
