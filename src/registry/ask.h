@@ -32,5 +32,6 @@ int embedded_list(const Ask *ask, char **ret_error) _warn_unused_;
 int embedded_fetch(const Ask *ask, char **ret_error) _warn_unused_; /* it is where it is */
 
 /* index.c, pure: where a manifest is that of a list of images, the digest in it for this machine's platform;
- * of an image: the digest it has itself. ASK_BAD_IMAGE. `ret` has room for a digest and a NUL. */
+ * of an image: the digest it has itself. ASK_BAD_IMAGE where it is neither. `ret` has room for a digest and
+ * a NUL. */
 int index_choose(const Manifest *manifest, char *ret, char **ret_error) _warn_unused_;

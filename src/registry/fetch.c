@@ -267,7 +267,7 @@ static int try_blob(Fetch *fetch, const ImageBlob *blob, BlobFile *file, bool *r
         file->has_begun = false;
         file->start = file->size = 0;
         request.offset = file->offset;
-        request.size = blob->size - file->offset;
+        request.size = blob->size;
         request.ret_start = &file->start;
         r = distribution_blob(fetch->distribution, &request, ret_error);
         *ret_goes_on = r == ASK_UNAVAILABLE && file->size > file->offset;

@@ -147,6 +147,7 @@ static size_t on_data(char *data, size_t unit, size_t n, void *userdata)
         Exchange *exchange = userdata;
         const HttpRequest *request = exchange->request;
         size_t size = unit * n;
+        uint64_t size_max = request->size_max;
         long status = 0;
         int r;
 
@@ -154,12 +155,14 @@ static size_t on_data(char *data, size_t unit, size_t n, void *userdata)
         exchange->size += size;
         if (status != 200 && status != 206)
                 return exchange->size > ERROR_BODY_MAX ? 0 : size;
-        if (exchange->size > request->size_max) {
+        if (status == 206)
+                size_max -= MIN(size_max, exchange->response->range_start);
+        if (exchange->size > size_max) {
                 exchange->is_too_large = true;
                 return 0;
         }
         r = request->sink ? request->sink(data, size, request->userdata)
-                          : buffer_append(&exchange->response->body, data, size, request->size_max);
+                          : buffer_append(&exchange->response->body, data, size, size_max);
         exchange->is_stopped = r != 0;
         return r == 0 ? size : 0;
 }

@@ -33,7 +33,7 @@ typedef struct HttpRequest {
         uint64_t offset;
         HttpSink sink; /* of an answer 200 or 206; NULL: `body` of the response */
         void *userdata;
-        uint64_t size_max; /* of what comes */
+        uint64_t size_max; /* of the whole, also where only the rest of it comes */
 } HttpRequest;
 
 typedef struct HttpResponse {

@@ -6,6 +6,7 @@
 
 #include "basic/digest.h"
 #include "basic/string-util.h"
+#include "proto/image.h"
 #include "proto/json-fields.h"
 
 #include <errno.h>
@@ -62,6 +63,7 @@ static int choose(json_object *list, char *ret, char **ret_error)
 
 int index_choose(const Manifest *manifest, char *ret, char **ret_error)
 {
+        _cleanup_(image_manifest_done) ImageManifest image = {};
         _cleanup_json_ json_object *object = NULL;
         _cleanup_free_ char *error = NULL;
         json_object *list;
@@ -72,6 +74,10 @@ int index_choose(const Manifest *manifest, char *ret, char **ret_error)
                 return r;
         if (r == 0 && json_object_object_get_ex(object, "manifests", &list))
                 return choose(list, ret, ret_error);
-        (void) strcpy(ret, manifest->digest);
-        return 0;
+        r = image_manifest_parse(manifest->text, manifest->size, &image, ret_error);
+        if (r > 0)
+                return ASK_BAD_IMAGE;
+        if (r == 0)
+                (void) strcpy(ret, manifest->digest);
+        return r;
 }

@@ -37,11 +37,16 @@ void manager_drop_questions(Manager *m)
 /* `images` and texts are borrowed. */
 static int say(Manager *m, PeerType type, const char *id, const RegistryAnswer *from)
 {
+        /* A version that cannot be used is no better than one that is not there. */
+        unsigned code = from->code == STATUS_SETUP_FAILED || from->code == STATUS_BAD_INPUT
+                                ? STATUS_BAD_INPUT
+                        : from->code == 0 ? 0
+                                          : STATUS_NO_WORKER;
         const Answer answer = {
                 .query = (char *) id,
                 .digest = (char *) from->digest,
                 .images = from->images,
-                .code = from->code == 0 || from->code == STATUS_BAD_INPUT ? from->code : STATUS_NO_WORKER,
+                .code = code,
                 .error = (char *) from->error,
         };
 

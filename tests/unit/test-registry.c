@@ -298,10 +298,16 @@ static void test_lists_of_images(void **state)
         "{\"platform\":{\"os\":\"" os "\",\"architecture\":\"" architecture "\"},\"digest\":\"" digest "\"" \
         "}"
 #define OTHER "sha256:ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100"
+#define IMAGE                                                           \
+        "{\"schemaVersion\":2,\"config\":{\"mediaType\":\"application/" \
+        "vnd.oci.image.config.v1+json\",\"digest\":\"" OTHER            \
+        "\",\"size\":1},\"layers\":[{\"mediaType\":\"application/"      \
+        "vnd.oci.image.layer.v1.tar\",\"digest\":\"" OTHER "\",\"size\":1}]}"
         char digest[80];
 
-        assert_int_equal(choose("{\"layers\":[]}", digest), 0);
+        assert_int_equal(choose(IMAGE, digest), 0);
         assert_string_equal(digest, DIGEST);
+        assert_int_equal(choose("{\"token\":\"x\"}", digest), ASK_BAD_IMAGE);
         assert_int_equal(choose("{\"manifests\":[]}", digest), ASK_BAD_IMAGE);
         assert_int_equal(choose("{\"manifests\":7}", digest), ASK_BAD_IMAGE);
         assert_int_equal(choose("{\"manifests\":[7,{},{\"platform\":7}]}", digest), ASK_BAD_IMAGE);
