@@ -35,7 +35,7 @@
 struct Distribution {
         DistributionOptions options;
         const char *host; /* borrowed */
-        Http *http;
+        Web *web;
         char *base;       /* http[s]://HOST */
         char *repository; /* name */
         char *login;      /* Basic …; or NULL */
@@ -65,7 +65,7 @@ int distribution_new(const DistributionOptions *options, Distribution **ret, cha
                                 ret_error);
         if (r != 0)
                 return r < 0 ? r : ASK_MISSING;
-        r = http_new(options->settings, now_usec(CLOCK_MONOTONIC) + options->time_usec, &d->http);
+        r = web_new(options->settings, now_usec(CLOCK_MONOTONIC) + options->time_usec, &d->web);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(d);
@@ -76,7 +76,7 @@ Distribution *distribution_free(Distribution *d)
 {
         if (!d)
                 return NULL;
-        http_free(d->http);
+        web_free(d->web);
         free(d->base);
         free(d->repository);
         free(d->login);
@@ -87,7 +87,7 @@ Distribution *distribution_free(Distribution *d)
 
 /* Who asks */
 
-static int take_token(Distribution *d, const HttpResponse *response, char **ret_error)
+static int take_token(Distribution *d, const WebResponse *response, char **ret_error)
 {
         _cleanup_json_ json_object *body = NULL;
         _cleanup_free_ char *error = NULL;
@@ -109,15 +109,15 @@ static int take_token(Distribution *d, const HttpResponse *response, char **ret_
 
 static int get_token(Distribution *d, const Challenge *challenge, char **ret_error)
 {
-        _cleanup_(http_response_done) HttpResponse response = {};
+        _cleanup_(web_response_done) WebResponse response = {};
         _cleanup_free_ char *url =
                 challenge_token_url(challenge, d->repository, d->options.pushes ? "pull,push" : "pull");
-        const HttpRequest request = { .url = url, .authorization = d->login, .size_max = TOKEN_BODY_MAX };
+        const WebRequest request = { .url = url, .authorization = d->login, .size_max = TOKEN_BODY_MAX };
         int r;
 
         if (!url)
                 return -ENOMEM;
-        r = http_exchange(d->http, &request, &response, ret_error);
+        r = web_exchange(d->web, &request, &response, ret_error);
         if (r != 0)
                 return r < 0 ? r : ASK_UNAVAILABLE;
         if (response.status != 200)
@@ -129,13 +129,13 @@ static int get_token(Distribution *d, const Challenge *challenge, char **ret_err
         return take_token(d, &response, ret_error);
 }
 
-static int authenticate(Distribution *d, const HttpResponse *response, char **ret_error)
+static int authenticate(Distribution *d, const WebResponse *response, char **ret_error)
 {
         _cleanup_(challenge_done) Challenge challenge = {};
         int r;
 
         if (!d->knows_login) {
-                r = login_get(d->options.settings, http_deadline(d->http), &d->login, ret_error);
+                r = login_get(d->options.settings, web_deadline(d->web), &d->login, ret_error);
                 if (r != 0)
                         return r < 0 ? r : ASK_UNAVAILABLE;
                 d->knows_login = true;
@@ -161,19 +161,19 @@ static bool is_busy(unsigned status)
 }
 
 /* Waits as long as the registry says, or a little longer each time. False where there is no time for it. */
-static bool wait_for_registry(const Distribution *d, const HttpResponse *response, unsigned n)
+static bool wait_for_registry(const Distribution *d, const WebResponse *response, unsigned n)
 {
         usec_t pause = response->retry_usec > 0 ? response->retry_usec : BUSY_USEC << n;
 
         if (n >= BUSY_RETRIES || pause > BUSY_USEC_MAX ||
-            now_usec(CLOCK_MONOTONIC) + pause >= http_deadline(d->http))
+            now_usec(CLOCK_MONOTONIC) + pause >= web_deadline(d->web))
                 return false;
         (void) usleep((useconds_t) pause);
         return true;
 }
 
 /* 0 with a response that is neither 401 nor that of a registry with too much to do. */
-static int request(Distribution *d, HttpRequest *request, HttpResponse *ret, char **ret_error)
+static int request(Distribution *d, WebRequest *request, WebResponse *ret, char **ret_error)
 {
         bool was_asked = false;
         unsigned n_busy = 0;
@@ -182,8 +182,8 @@ static int request(Distribution *d, HttpRequest *request, HttpResponse *ret, cha
                 int r;
 
                 request->authorization = d->authorization;
-                http_response_done(ret);
-                r = http_exchange(d->http, request, ret, ret_error);
+                web_response_done(ret);
+                r = web_exchange(d->web, request, ret, ret_error);
                 if (r != 0)
                         return r < 0 ? r : ASK_UNAVAILABLE;
                 if (ret->status == 401 && !was_asked) {
@@ -206,7 +206,7 @@ static int request(Distribution *d, HttpRequest *request, HttpResponse *ret, cha
         }
 }
 
-static int unexpected(const Distribution *d, const HttpResponse *response, char **ret_error)
+static int unexpected(const Distribution *d, const WebResponse *response, char **ret_error)
 {
         return say(ret_error, ASK_UNAVAILABLE,
                    string_format("the registry %s answers HTTP %u", d->host, response->status));
@@ -222,7 +222,7 @@ void manifest_done(Manifest *manifest)
 
 /* What the answer's header calls it and what it calls itself must be one: or one reader would see an image
  * where another sees a list of them. */
-static int check_type(const Distribution *d, const HttpResponse *response, char **ret_error)
+static int check_type(const Distribution *d, const WebResponse *response, char **ret_error)
 {
         _cleanup_json_ json_object *object = NULL;
         _cleanup_free_ char *error = NULL;
@@ -250,7 +250,7 @@ static int check_type(const Distribution *d, const HttpResponse *response, char 
         return 0;
 }
 
-static int take_manifest(const Distribution *d, const char *reference, HttpResponse *response, Manifest *ret,
+static int take_manifest(const Distribution *d, const char *reference, WebResponse *response, Manifest *ret,
                          char **ret_error)
 {
         Manifest manifest = { .size = response->body.size };
@@ -276,9 +276,9 @@ static int take_manifest(const Distribution *d, const char *reference, HttpRespo
 
 int distribution_manifest(Distribution *d, const char *reference, Manifest *ret, char **ret_error)
 {
-        _cleanup_(http_response_done) HttpResponse response = {};
+        _cleanup_(web_response_done) WebResponse response = {};
         _cleanup_free_ char *url = string_format("%s/v2/%s/manifests/%s", d->base, d->repository, reference);
-        HttpRequest ask = { .url = url, .accept = ACCEPT, .follows = true, .size_max = MANIFEST_SIZE_MAX };
+        WebRequest ask = { .url = url, .accept = ACCEPT, .follows = true, .size_max = MANIFEST_SIZE_MAX };
         int r;
 
         if (!url)
@@ -296,7 +296,7 @@ int distribution_manifest(Distribution *d, const char *reference, Manifest *ret,
 
 /* Tags */
 
-static int take_tags(const Distribution *d, const HttpResponse *response, char ***tags, char **ret_error)
+static int take_tags(const Distribution *d, const WebResponse *response, char ***tags, char **ret_error)
 {
         _cleanup_json_ json_object *body = NULL;
         _cleanup_free_ char *error = NULL;
@@ -329,7 +329,7 @@ static int take_tags(const Distribution *d, const HttpResponse *response, char *
 }
 
 /* The next page, where the header Link names one of this host: a new string or NULL. */
-static char *next_page(const Distribution *d, const HttpResponse *response)
+static char *next_page(const Distribution *d, const WebResponse *response)
 {
         const char *link = response->link, *end = link ? strchr(link, '>') : NULL, *path;
 
@@ -346,8 +346,8 @@ int distribution_tags(Distribution *d, char ***ret, char **ret_error)
         _cleanup_(strv_freep) char **tags = NULL;
 
         for (unsigned n = 0; url && n < TAGS_PAGES_MAX; n++) {
-                _cleanup_(http_response_done) HttpResponse response = {};
-                HttpRequest ask = { .url = url, .size_max = TAGS_SIZE_MAX };
+                _cleanup_(web_response_done) WebResponse response = {};
+                WebRequest ask = { .url = url, .size_max = TAGS_SIZE_MAX };
                 int r = request(d, &ask, &response, ret_error);
 
                 if (r != 0)
@@ -376,7 +376,7 @@ int distribution_tags(Distribution *d, char ***ret, char **ret_error)
 
 typedef struct BlobSink {
         const BlobRequest *request;
-        const HttpResponse *response;
+        const WebResponse *response;
 } BlobSink;
 
 static int on_blob(const void *data, size_t size, void *userdata)
@@ -389,15 +389,15 @@ static int on_blob(const void *data, size_t size, void *userdata)
 
 int distribution_blob(Distribution *d, const BlobRequest *blob, char **ret_error)
 {
-        _cleanup_(http_response_done) HttpResponse response = {};
+        _cleanup_(web_response_done) WebResponse response = {};
         _cleanup_free_ char *url = string_format("%s/v2/%s/blobs/%s", d->base, d->repository, blob->digest);
         BlobSink sink = { blob, &response };
-        HttpRequest ask = { .url = url,
-                            .follows = true,
-                            .offset = blob->offset,
-                            .sink = on_blob,
-                            .userdata = &sink,
-                            .size_max = blob->size };
+        WebRequest ask = { .url = url,
+                           .follows = true,
+                           .offset = blob->offset,
+                           .sink = on_blob,
+                           .userdata = &sink,
+                           .size_max = blob->size };
         int r;
 
         if (!url)
@@ -416,9 +416,9 @@ int distribution_blob(Distribution *d, const BlobRequest *blob, char **ret_error
 
 static int has_blob(Distribution *d, const char *digest, bool *ret, char **ret_error)
 {
-        _cleanup_(http_response_done) HttpResponse response = {};
+        _cleanup_(web_response_done) WebResponse response = {};
         _cleanup_free_ char *url = string_format("%s/v2/%s/blobs/%s", d->base, d->repository, digest);
-        HttpRequest ask = { .url = url, .method = "HEAD", .follows = true };
+        WebRequest ask = { .url = url, .method = "HEAD", .follows = true };
         int r = url ? request(d, &ask, &response, ret_error) : -ENOMEM;
 
         *ret = response.status == 200;
@@ -428,9 +428,9 @@ static int has_blob(Distribution *d, const char *digest, bool *ret, char **ret_e
 /* Where to send a blob to, which must be at the registry itself: the password goes there. */
 static int upload_url(Distribution *d, const char *digest, char **ret, char **ret_error)
 {
-        _cleanup_(http_response_done) HttpResponse response = {};
+        _cleanup_(web_response_done) WebResponse response = {};
         _cleanup_free_ char *url = string_format("%s/v2/%s/blobs/uploads/", d->base, d->repository);
-        HttpRequest ask = { .url = url, .method = "POST" };
+        WebRequest ask = { .url = url, .method = "POST" };
         const char *path;
         int r = url ? request(d, &ask, &response, ret_error) : -ENOMEM;
 
@@ -452,13 +452,13 @@ static int upload_url(Distribution *d, const char *digest, char **ret, char **re
 
 int distribution_put_blob(Distribution *d, const char *digest, int fd, uint64_t size, char **ret_error)
 {
-        _cleanup_(http_response_done) HttpResponse response = {};
+        _cleanup_(web_response_done) WebResponse response = {};
         _cleanup_free_ char *url = NULL;
-        HttpRequest ask = { .method = "PUT",
-                            .content_type = "application/octet-stream",
-                            .has_file = true,
-                            .body_fd = fd,
-                            .body_size = size };
+        WebRequest ask = { .method = "PUT",
+                           .content_type = "application/octet-stream",
+                           .has_file = true,
+                           .body_fd = fd,
+                           .body_size = size };
         bool is_there;
         int r;
 
@@ -476,9 +476,9 @@ int distribution_put_blob(Distribution *d, const char *digest, int fd, uint64_t 
 int distribution_put_manifest(Distribution *d, const char *tag, const char *media_type, Bytes manifest,
                               char **ret_error)
 {
-        _cleanup_(http_response_done) HttpResponse response = {};
+        _cleanup_(web_response_done) WebResponse response = {};
         _cleanup_free_ char *url = string_format("%s/v2/%s/manifests/%s", d->base, d->repository, tag);
-        HttpRequest ask = { .url = url, .method = "PUT", .content_type = media_type, .body = manifest };
+        WebRequest ask = { .url = url, .method = "PUT", .content_type = media_type, .body = manifest };
         int r = url ? request(d, &ask, &response, ret_error) : -ENOMEM;
 
         return r != 0 || response.status == 201 ? r : unexpected(d, &response, ret_error);

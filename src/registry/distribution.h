@@ -3,7 +3,7 @@
 
 /* The OCI distribution protocol, from the side of who asks, for one repository. */
 
-#include "http.h"
+#include "web.h"
 
 typedef struct Distribution Distribution;
 
@@ -44,7 +44,7 @@ int distribution_tags(Distribution *d, char ***ret, char **ret_error) _warn_unus
 typedef struct BlobRequest {
         const char *digest;
         uint64_t offset, size; /* of the whole blob */
-        HttpSink sink;
+        WebSink sink;
         void *userdata;
         uint64_t *ret_start;
 } BlobRequest;

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* User and password lie in a file as `skopeo login --authfile` and its like write it, which the unit hands
- * over as a credential. It is read for each question: a new password counts from the next one on. */
+ * over as a credential. It is read for each question: a new password counts from the next one on. Where
+ * there is none, a registry of Amazon's is asked for one. */
 
 #include "login.h"
 
 #include "basic/io-util.h"
 #include "basic/string-util.h"
 #include "proto/json-fields.h"
+#include "shared/ecr.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
 
 #define FILE_SIZE_MAX  (256U * 1024U)
 #define LOGIN_SIZE_MAX 8192U
@@ -94,18 +97,52 @@ static int from_auth_file(const RegistrySettings *settings, usec_t deadline_usec
         return r;
 }
 
+/* A registry of Amazon's: the password is fetched with AWS credentials, and good for some hours. */
+
+static int from_ecr(const RegistrySettings *settings, usec_t deadline_usec, char **ret, char **ret_error)
+{
+        _cleanup_(ecr_registry_done) EcrRegistry registry = {};
+        _cleanup_(ecr_token_done) EcrToken token = {};
+        _cleanup_free_ char *pair = NULL, *encoded = NULL;
+        usec_t now = now_usec(CLOCK_MONOTONIC);
+        int r;
+
+        r = ecr_registry_from_host(settings->host, &registry);
+        if (r < 0)
+                return r;
+        r = ecr_token(&registry, deadline_usec > now ? deadline_usec - now : 1, &token, ret_error);
+        if (r != 0)
+                return r < 0 ? r : LOGIN_FAILED;
+        pair = string_format("%s:%s", token.user, token.password);
+        encoded = pair ? calloc(4, (strlen(pair) + 2) / 3 + 1) : NULL;
+        if (!encoded)
+                return -ENOMEM;
+        (void) EVP_EncodeBlock((unsigned char *) encoded, (const unsigned char *) pair, (int) strlen(pair));
+        explicit_bzero(pair, strlen(pair));
+        *ret = string_format("Basic %s", encoded);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static bool is_ecr(const RegistrySettings *settings)
+{
+        _cleanup_(ecr_registry_done) EcrRegistry registry = {};
+
+        return !settings->auth_file && ecr_registry_from_host(settings->host, &registry) > 0;
+}
+
 /* Which hosts know us how: the first that knows the host decides. */
 static const struct Login {
-        bool (*knows)(const char *host); /* NULL: every host */
+        bool (*knows)(const RegistrySettings *settings); /* NULL: every one */
         int (*get)(const RegistrySettings *settings, usec_t deadline_usec, char **ret, char **ret_error);
 } LOGINS[] = {
+        { is_ecr, from_ecr },
         { NULL, from_auth_file },
 };
 
 int login_get(const RegistrySettings *settings, usec_t deadline_usec, char **ret, char **ret_error)
 {
         for (size_t i = 0; i < ARRAY_SIZE(LOGINS); i++)
-                if (!LOGINS[i].knows || LOGINS[i].knows(settings->host))
+                if (!LOGINS[i].knows || LOGINS[i].knows(settings))
                         return LOGINS[i].get(settings, deadline_usec, ret, ret_error);
         *ret = NULL;
         return 0;

@@ -5,6 +5,7 @@
 
 #include "basic/string-util.h"
 #include "proto/json-fields.h"
+#include "shared/ecr.h"
 
 #include <errno.h>
 
@@ -55,7 +56,23 @@ static int add_tag(json_object *images, const char *digest, const char *tag)
         return text && json_object_array_add(tags, text) == 0 ? 0 : -ENOMEM;
 }
 
-int remote_list(const Ask *ask, char **ret_error)
+/* Amazon's registry lists digests and tags in one call of its own. */
+static int list_ecr(const Ask *ask, const EcrRegistry *registry, char **ret_error)
+{
+        _cleanup_free_ char *repository = NULL;
+        json_object *images = NULL;
+        int r;
+
+        r = registry_repository(ask->settings, ask->channel, ask->track, &repository, ret_error);
+        if (r != 0)
+                return r < 0 ? r : ASK_MISSING;
+        r = ecr_list(registry, repository, TIME_USEC, &images, ret_error);
+        if (r == 0)
+                return json_add(ask->answer, "images", images);
+        return r < 0 ? r : r == ECR_MISSING ? ASK_MISSING : ASK_UNAVAILABLE;
+}
+
+static int list_tags(const Ask *ask, char **ret_error)
 {
         _cleanup_(distribution_freep) Distribution *d = NULL;
         _cleanup_(strv_freep) char **tags = NULL;
@@ -86,4 +103,12 @@ int remote_list(const Ask *ask, char **ret_error)
                         r = add_tag(images, digest, *tag);
         }
         return r;
+}
+
+int remote_list(const Ask *ask, char **ret_error)
+{
+        _cleanup_(ecr_registry_done) EcrRegistry registry = {};
+        int r = ecr_registry_from_host(ask->settings->host, &registry);
+
+        return r < 0 ? r : r > 0 ? list_ecr(ask, &registry, ret_error) : list_tags(ask, ret_error);
 }

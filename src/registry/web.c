@@ -4,7 +4,7 @@
  * lead to this machine's own services, or to those of its link, where clouds keep their keys: addresses are
  * looked at when they are connected to, so no name can hide one. */
 
-#include "http.h"
+#include "web.h"
 
 #include "basic/fd-util.h"
 #include "basic/parse-util.h"
@@ -24,7 +24,7 @@
 #define HEADER_SIZE_MAX   8192U
 #define RETRY_SECONDS_MAX 3600U
 
-struct Http {
+struct Web {
         const RegistrySettings *settings; /* borrowed */
         usec_t deadline_usec;
         CURL *curl;
@@ -34,22 +34,22 @@ struct Http {
 
 /* One exchange. */
 typedef struct Exchange {
-        Http *http;
-        const HttpRequest *request;
-        HttpResponse *response;
+        Web *web;
+        const WebRequest *request;
+        WebResponse *response;
         uint64_t size; /* came */
         uint64_t sent; /* of the body */
         bool is_too_large, is_stopped, is_refused;
 } Exchange;
 
-void http_response_done(HttpResponse *response)
+void web_response_done(WebResponse *response)
 {
         free(response->content_type);
         free(response->challenge);
         free(response->link);
         free(response->location);
         buffer_done(&response->body);
-        *response = (HttpResponse){};
+        *response = (WebResponse){};
 }
 
 /* Whom to connect to */
@@ -82,8 +82,8 @@ static curl_socket_t on_socket(void *userdata, curlsocktype purpose, struct curl
         Exchange *exchange = userdata;
         bool is_loopback;
 
-        if (!exchange->http->has_proxy && address_is_local(&address->addr, &is_loopback) &&
-            !(is_loopback && exchange->http->is_loopback)) {
+        if (!exchange->web->has_proxy && address_is_local(&address->addr, &is_loopback) &&
+            !(is_loopback && exchange->web->is_loopback)) {
                 exchange->is_refused = true;
                 return CURL_SOCKET_BAD;
         }
@@ -117,14 +117,14 @@ static void keep(char **place, const char *line, size_t size, const char *name)
 static size_t on_header(char *line, size_t unit, size_t n, void *userdata)
 {
         Exchange *exchange = userdata;
-        HttpResponse *response = exchange->response;
+        WebResponse *response = exchange->response;
         size_t size = unit * n;
         _cleanup_free_ char *retry = header_value(line, size, "Retry-After");
         _cleanup_free_ char *range = header_value(line, size, "Content-Range");
         uint64_t number;
 
         if (size >= 5 && strncmp(line, "HTTP/", 5) == 0) { /* another answer begins */
-                http_response_done(response);
+                web_response_done(response);
                 return size;
         }
         keep(&response->content_type, line, size, "Content-Type");
@@ -145,13 +145,13 @@ static size_t on_header(char *line, size_t unit, size_t n, void *userdata)
 static size_t on_data(char *data, size_t unit, size_t n, void *userdata)
 {
         Exchange *exchange = userdata;
-        const HttpRequest *request = exchange->request;
+        const WebRequest *request = exchange->request;
         size_t size = unit * n;
         uint64_t size_max = request->size_max;
         long status = 0;
         int r;
 
-        (void) curl_easy_getinfo(exchange->http->curl, CURLINFO_RESPONSE_CODE, &status);
+        (void) curl_easy_getinfo(exchange->web->curl, CURLINFO_RESPONSE_CODE, &status);
         exchange->size += size;
         if (status != 200 && status != 206)
                 return exchange->size > ERROR_BODY_MAX ? 0 : size;
@@ -172,7 +172,7 @@ static size_t on_data(char *data, size_t unit, size_t n, void *userdata)
 static size_t on_read(char *data, size_t unit, size_t n, void *userdata)
 {
         Exchange *exchange = userdata;
-        const HttpRequest *request = exchange->request;
+        const WebRequest *request = exchange->request;
         size_t size = unit * n;
         ssize_t got;
 
@@ -201,37 +201,37 @@ static int on_seek(void *userdata, curl_off_t offset, int origin)
 
 /* Lifecycle */
 
-int http_new(const RegistrySettings *settings, usec_t deadline_usec, Http **ret)
+int web_new(const RegistrySettings *settings, usec_t deadline_usec, Web **ret)
 {
-        _cleanup_(http_freep) Http *http = calloc(1, sizeof(Http));
+        _cleanup_(web_freep) Web *web = calloc(1, sizeof(Web));
 
-        if (!http)
+        if (!web)
                 return -ENOMEM;
         if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
                 return -ENOMEM;
-        http->curl = curl_easy_init();
-        if (!http->curl)
+        web->curl = curl_easy_init();
+        if (!web->curl)
                 return -ENOMEM;
-        http->settings = settings;
-        http->deadline_usec = deadline_usec;
-        http->is_loopback = registry_host_is_loopback(settings->host);
-        http->has_proxy = getenv("https_proxy") || getenv("HTTPS_PROXY") || getenv("http_proxy");
-        *ret = TAKE_PTR(http);
+        web->settings = settings;
+        web->deadline_usec = deadline_usec;
+        web->is_loopback = registry_host_is_loopback(settings->host);
+        web->has_proxy = getenv("https_proxy") || getenv("HTTPS_PROXY") || getenv("http_proxy");
+        *ret = TAKE_PTR(web);
         return 0;
 }
 
-Http *http_free(Http *http)
+Web *web_free(Web *web)
 {
-        if (!http)
+        if (!web)
                 return NULL;
-        curl_easy_cleanup(http->curl);
-        free(http);
+        curl_easy_cleanup(web->curl);
+        free(web);
         return NULL;
 }
 
-usec_t http_deadline(const Http *http)
+usec_t web_deadline(const Web *web)
 {
-        return http->deadline_usec;
+        return web->deadline_usec;
 }
 
 /* The exchange */
@@ -247,7 +247,7 @@ static int add_header(struct curl_slist **list, const char *name, const char *va
         return 0;
 }
 
-static int make_headers(const HttpRequest *request, struct curl_slist **ret)
+static int make_headers(const WebRequest *request, struct curl_slist **ret)
 {
         int r = add_header(ret, "Expect", ""); /* no waiting for a 100 */
 
@@ -262,13 +262,13 @@ static int make_headers(const HttpRequest *request, struct curl_slist **ret)
 
 #define SET(option, value) (r = r ?: curl_easy_setopt(curl, (option), (value)))
 
-static CURLcode set_rules(Http *http, const HttpRequest *request)
+static CURLcode set_rules(Web *web, const WebRequest *request)
 {
-        const RegistrySettings *settings = http->settings;
+        const RegistrySettings *settings = web->settings;
         const char *protocols = settings->is_plain ? "http,https" : "https";
         usec_t now = now_usec(CLOCK_MONOTONIC);
-        long left = http->deadline_usec > now ? (long) ((http->deadline_usec - now) / USEC_PER_MSEC) + 1 : 1;
-        CURL *curl = http->curl;
+        long left = web->deadline_usec > now ? (long) ((web->deadline_usec - now) / USEC_PER_MSEC) + 1 : 1;
+        CURL *curl = web->curl;
         CURLcode r = CURLE_OK;
 
         SET(CURLOPT_PROTOCOLS_STR, protocols);
@@ -290,9 +290,9 @@ static CURLcode set_rules(Http *http, const HttpRequest *request)
 
 static CURLcode set_sending(Exchange *exchange)
 {
-        const HttpRequest *request = exchange->request;
+        const WebRequest *request = exchange->request;
         uint64_t size = request->has_file ? request->body_size : request->body.size;
-        CURL *curl = exchange->http->curl;
+        CURL *curl = exchange->web->curl;
         CURLcode r = CURLE_OK;
 
         if (!request->method)
@@ -313,12 +313,12 @@ static CURLcode set_sending(Exchange *exchange)
 
 static CURLcode set_exchange(Exchange *exchange, struct curl_slist *headers, const char *range, char *error)
 {
-        const HttpRequest *request = exchange->request;
-        CURL *curl = exchange->http->curl;
+        const WebRequest *request = exchange->request;
+        CURL *curl = exchange->web->curl;
         CURLcode r;
 
         curl_easy_reset(curl); /* its connections stay */
-        r = set_rules(exchange->http, request);
+        r = set_rules(exchange->web, request);
         SET(CURLOPT_URL, request->url);
         SET(CURLOPT_HTTPHEADER, headers);
         SET(CURLOPT_ERRORBUFFER, error);
@@ -337,7 +337,7 @@ static CURLcode set_exchange(Exchange *exchange, struct curl_slist *headers, con
  * are passed on. */
 static char *describe(const Exchange *exchange, CURLcode code, const char *error)
 {
-        const RegistrySettings *settings = exchange->http->settings;
+        const RegistrySettings *settings = exchange->web->settings;
         const char *host = settings->host;
 
         if (exchange->is_refused)
@@ -349,7 +349,7 @@ static char *describe(const Exchange *exchange, CURLcode code, const char *error
                 return string_format("the registry %s sends more than it said", host);
         switch (code) {
         case CURLE_OPERATION_TIMEDOUT:
-                if (now_usec(CLOCK_MONOTONIC) >= exchange->http->deadline_usec)
+                if (now_usec(CLOCK_MONOTONIC) >= exchange->web->deadline_usec)
                         return string_format("the registry %s did not answer in time", host);
                 return string_format("nothing came from the registry %s for %" PRIu64 " s", host,
                                      settings->stall_usec / USEC_PER_SEC);
@@ -370,30 +370,30 @@ static char *describe(const Exchange *exchange, CURLcode code, const char *error
         }
 }
 
-int http_exchange(Http *http, const HttpRequest *request, HttpResponse *ret, char **ret_error)
+int web_exchange(Web *web, const WebRequest *request, WebResponse *ret, char **ret_error)
 {
-        Exchange exchange = { .http = http, .request = request, .response = ret };
+        Exchange exchange = { .web = web, .request = request, .response = ret };
         struct curl_slist *headers = NULL;
         char error[CURL_ERROR_SIZE] = "", range[32];
         long status = 0;
         CURLcode code;
 
-        *ret = (HttpResponse){};
+        *ret = (WebResponse){};
         (void) snprintf(range, sizeof(range), "%" PRIu64 "-", request->offset);
         code = make_headers(request, &headers) < 0 ? CURLE_OUT_OF_MEMORY
                                                    : set_exchange(&exchange, headers, range, error);
         if (code == CURLE_OK)
-                code = curl_easy_perform(http->curl);
+                code = curl_easy_perform(web->curl);
         curl_slist_free_all(headers);
         if (code == CURLE_OUT_OF_MEMORY)
                 return -ENOMEM;
         if (exchange.is_stopped)
-                return HTTP_STOPPED;
-        (void) curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &status);
+                return WEB_STOPPED;
+        (void) curl_easy_getinfo(web->curl, CURLINFO_RESPONSE_CODE, &status);
         ret->status = (unsigned) status;
         /* A refusal whose text is of no interest is a whole answer all the same. */
         if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && status >= 300 && !exchange.is_too_large))
                 return 0;
         *ret_error = describe(&exchange, code, error);
-        return *ret_error ? HTTP_FAILED : -ENOMEM;
+        return *ret_error ? WEB_FAILED : -ENOMEM;
 }

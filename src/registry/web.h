@@ -8,18 +8,18 @@
 #include "basic/time-util.h"
 #include "shared/registry-settings.h"
 
-typedef struct Http Http;
+typedef struct Web Web;
 
 /* `settings` is borrowed. All exchanges together end before `deadline_usec` (monotonic). */
-int http_new(const RegistrySettings *settings, usec_t deadline_usec, Http **ret) _warn_unused_;
-Http *http_free(Http *http);
-DEFINE_CLEANUP(Http *, http_free)
-usec_t http_deadline(const Http *http);
+int web_new(const RegistrySettings *settings, usec_t deadline_usec, Web **ret) _warn_unused_;
+Web *web_free(Web *web);
+DEFINE_CLEANUP(Web *, web_free)
+usec_t web_deadline(const Web *web);
 
-/* Takes what comes; other than 0 ends the exchange with HTTP_STOPPED. */
-typedef int (*HttpSink)(const void *data, size_t size, void *userdata);
+/* Takes what comes; other than 0 ends the exchange with WEB_STOPPED. */
+typedef int (*WebSink)(const void *data, size_t size, void *userdata);
 
-typedef struct HttpRequest {
+typedef struct WebRequest {
         const char *url;
         const char *method;        /* NULL: GET */
         const char *accept;        /* or NULL */
@@ -31,24 +31,24 @@ typedef struct HttpRequest {
         bool has_file;
         bool follows; /* other addresses that the answer leads to */
         uint64_t offset;
-        HttpSink sink; /* of an answer 200 or 206; NULL: `body` of the response */
+        WebSink sink; /* of an answer 200 or 206; NULL: `body` of the response */
         void *userdata;
         uint64_t size_max; /* of the whole, also where only the rest of it comes */
-} HttpRequest;
+} WebRequest;
 
-typedef struct HttpResponse {
+typedef struct WebResponse {
         unsigned status;
         char *content_type, *challenge, *link, *location; /* headers, or NULL */
         usec_t retry_usec;                                /* Retry-After; 0: not said */
         uint64_t range_start;                             /* 206 */
         Buffer body;
-} HttpResponse;
+} WebResponse;
 
-void http_response_done(HttpResponse *response);
+void web_response_done(WebResponse *response);
 
 enum {
-        HTTP_FAILED = 1,  /* no whole answer; `ret_error` is a new string that says why */
-        HTTP_STOPPED = 2, /* by the sink */
+        WEB_FAILED = 1,  /* no whole answer; `ret_error` is a new string that says why */
+        WEB_STOPPED = 2, /* by the sink */
 };
-/* `ret` may hold something after HTTP_FAILED as well: the caller ends it with http_response_done(). */
-int http_exchange(Http *http, const HttpRequest *request, HttpResponse *ret, char **ret_error) _warn_unused_;
+/* `ret` may hold something after WEB_FAILED as well: the caller ends it with web_response_done(). */
+int web_exchange(Web *web, const WebRequest *request, WebResponse *ret, char **ret_error) _warn_unused_;
