@@ -349,6 +349,11 @@ static const JsonField track_settings_fields[] = {
         { "profile", &field_text, offsetof(TrackSettings, profile), .is_valid = slug_is_valid,
           .form = "a name" },
         { "entrypoint", &field_texts, offsetof(TrackSettings, entrypoint), .optional = true, .max = 256 },
+        { "canary_is_off", &field_bool, offsetof(TrackSettings, canary_is_off), .optional = true },
+        { "canary_exercise", &field_text, offsetof(TrackSettings, canary_exercise), .optional = true,
+          .is_valid = slug_is_valid, .form = "a slug" },
+        { "canary_input", &field_text, offsetof(TrackSettings, canary_input), .optional = true,
+          .max = CANARY_INPUT_MAX },
 };
 
 static const JsonTable track_settings_table = JSON_TABLE(TrackSettings, track_settings_fields);

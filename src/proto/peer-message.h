@@ -114,11 +114,16 @@ json_object *hello_to_json(const Hello *hello);
 void hello_done(Hello *hello);
 
 /* What a track wants of its jobs; a worker uses it to have the right sandboxes parked. */
+#define CANARY_INPUT_MAX 2048U
+
 typedef struct TrackSettings {
         char *track;
         Limits limits;
         char *profile;
         char **entrypoint; /* or NULL */
+        /* What a worker tries before it takes jobs. Without an exercise it is the suite's own. */
+        bool canary_is_off;
+        char *canary_exercise, *canary_input; /* both, or NULL */
 } TrackSettings;
 
 typedef struct Configure {

@@ -382,6 +382,7 @@ static int on_heartbeat(Router *router, Worker *worker, const PeerMessage *messa
 
         if (r != 0)
                 return r;
+        worker->hello.slots = heartbeat.slots;
         while (heartbeat.running < worker->foreign.n_members)
                 foreign_free(router, CONTAINER_OF(list_first(&worker->foreign), Foreign, link));
         r = worker_say(router, worker, PEER_HEARTBEAT, json_object_new_object());

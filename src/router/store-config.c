@@ -4,6 +4,7 @@
 
 #include "store-config.h"
 
+#include "basic/parse-util.h"
 #include "basic/string-util.h"
 
 #include <errno.h>
@@ -27,6 +28,8 @@ static void track_done(StoreTrack *track)
 {
         free(track->settings.track);
         free(track->settings.profile);
+        free(track->settings.canary_exercise);
+        free(track->settings.canary_input);
         strv_free(track->settings.entrypoint);
         version_list_done(&track->versions);
         *track = (StoreTrack){};
@@ -79,6 +82,28 @@ static int read_profile(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, v
         free(*(char **) target);
         *(char **) target = copy;
         return 0;
+}
+
+/* `off`, `on`, or the exercise and the input of a job that must be answered 200. */
+static int read_canary(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
+{
+        TrackSettings *settings = target;
+        bool is_mapping = node->type == YAML_MAPPING_NODE;
+        yaml_node_t *exercise = is_mapping ? conf_get(walk->document, node, "exercise") : NULL;
+        yaml_node_t *input = is_mapping ? conf_get(walk->document, node, "input") : NULL;
+        const char *word = conf_scalar(node), *slug = exercise ? conf_scalar(exercise) : NULL;
+        const char *uri = input ? conf_scalar(input) : NULL;
+        bool is_on = false;
+
+        if (word ? parse_bool(word, &is_on) < 0
+                 : !slug || !slug_is_valid(slug) || !uri || strlen(uri) > CANARY_INPUT_MAX)
+                return conf_bad(walk, node, "must be on, off, or {exercise: …, input: URI}");
+        free(settings->canary_exercise);
+        free(settings->canary_input);
+        settings->canary_exercise = slug ? strdup(slug) : NULL;
+        settings->canary_input = uri ? strdup(uri) : NULL;
+        settings->canary_is_off = word && !is_on;
+        return slug && (!settings->canary_exercise || !settings->canary_input) ? -ENOMEM : 0;
 }
 
 static int read_roles(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
@@ -134,6 +159,7 @@ static const ConfKey setting_keys[] = {
         LIMIT("open_files", conf_uint, open_files, 16, 1048576),
         SETTING("profile", YAML_SCALAR_NODE, read_profile, settings.profile, 0, 0),
         SETTING("entrypoint", YAML_SEQUENCE_NODE, conf_texts, settings.entrypoint, 0, 256),
+        SETTING("canary", YAML_NO_NODE, read_canary, settings, 0, 0),
         { .key = NULL, .handler = unknown_setting },
 };
 
@@ -178,6 +204,16 @@ static int read_versions(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, 
 
 /* Tracks */
 
+static int copy_canary(const TrackSettings *base, TrackSettings *ret)
+{
+        ret->canary_is_off = base->canary_is_off;
+        if (!base->canary_exercise)
+                return 0;
+        ret->canary_exercise = strdup(base->canary_exercise);
+        ret->canary_input = strdup(base->canary_input);
+        return ret->canary_exercise && ret->canary_input ? 0 : -ENOMEM;
+}
+
 static int copy_base(const StoreTrack *base, Channel channel, const char *name, StoreTrack *ret)
 {
         *ret = (StoreTrack){
@@ -192,7 +228,7 @@ static int copy_base(const StoreTrack *base, Channel channel, const char *name, 
         for (char **s = base->settings.entrypoint; s && *s; s++)
                 if (strv_extend(&ret->settings.entrypoint, *s) < 0)
                         return -ENOMEM;
-        return 0;
+        return copy_canary(&base->settings, &ret->settings);
 }
 
 /* Takes over the track on success. */

@@ -5,6 +5,9 @@
 
 #include "rootless/settings-file.h"
 
+#include <errno.h>
+#include <string.h>
+
 #define KIB UINT64_C(1024)
 #define MIB (KIB * 1024)
 #define GIB (MIB * 1024)
@@ -26,7 +29,16 @@ static const Config defaults = {
         .parked_bytes = 512 * MIB,
         .parked_usec = 600 * USEC_PER_SEC,
         .connections_max = 256,
+        .runtime = "/usr/bin/crun",
 };
+
+static int parse_runtime(const char *value, void *ret)
+{
+        if (value[0] != '/' || strlen(value) >= CONFIG_PATH_SIZE)
+                return -EINVAL;
+        (void) strcpy(ret, value);
+        return 0;
+}
 
 static const SettingKey keys[] = {
         { "Running", setting_number, offsetof(Config, running_max), "a number" },
@@ -34,6 +46,7 @@ static const SettingKey keys[] = {
         { "ParkedMemory", setting_bytes, offsetof(Config, parked_bytes), "bytes, such as 512M" },
         { "ParkedAge", setting_span, offsetof(Config, parked_usec), "a time, such as 10min" },
         { "Connections", setting_number, offsetof(Config, connections_max), "a number" },
+        { "Runtime", parse_runtime, offsetof(Config, runtime), "an absolute path" },
         { "UnenforcedLimits", setting_switch, offsetof(Config, unenforced_limits), "yes or no" },
         { "MaxWallTime", setting_span, offsetof(Config, ceilings.wall_usec), "a time, such as 10min" },
         { "MaxMemory", setting_bytes, offsetof(Config, ceilings.memory_bytes), "bytes, such as 8G" },

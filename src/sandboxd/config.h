@@ -5,14 +5,17 @@
 
 #include "proto/job.h"
 
+#define CONFIG_PATH_SIZE 256U
+
 typedef struct Config {
-        Limits ceilings;          /* no plan may ask for more */
-        uint64_t running_max;     /* jobs at once */
-        uint64_t parked_max;      /* sandboxes that wait for a job; 0: none */
-        uint64_t parked_bytes;    /* memory that those may use together */
-        usec_t parked_usec;       /* age at which one retires */
-        uint64_t connections_max; /* by one listening socket */
-        bool unenforced_limits;   /* run jobs although the kernel enforces no limits */
+        Limits ceilings;                /* no plan may ask for more */
+        uint64_t running_max;           /* jobs at once */
+        uint64_t parked_max;            /* sandboxes that wait for a job; 0: none */
+        uint64_t parked_bytes;          /* memory that those may use together */
+        usec_t parked_usec;             /* age at which one retires */
+        uint64_t connections_max;       /* by one listening socket */
+        char runtime[CONFIG_PATH_SIZE]; /* the OCI runtime, an absolute path */
+        bool unenforced_limits;         /* run jobs although the kernel enforces no limits */
 } Config;
 
 /* All as it is without a file. */

@@ -23,9 +23,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RUNTIME_PROGRAM "/usr/bin/crun"
-#define RUNTIME_PATH    "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
-#define RELEASE_FD      4 /* above the standard ones and pipeline-init's socket */
+#define RUNTIME_CRUN "crun"
+#define RUNTIME_PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+#define RELEASE_FD   4 /* above the standard ones and pipeline-init's socket */
 
 #define NAME_BYTES      8U
 #define ERRORS_SIZE_MAX 1024U
@@ -389,9 +389,13 @@ static int keep_descriptors(int release_fd, int errors_fd, int init_fd)
 static void run_runtime(const Sandbox *sandbox, int release_fd, int errors_fd, int init_fd)
 {
         char root[PATH_MAX + 16], released;
-        char *const argv[] = { (char *) "crun",
+        const char *program = sandbox->context->config->runtime;
+        bool is_crun = string_ends_with(program, "/" RUNTIME_CRUN);
+        /* The group is there already. crun has to be told; runc finds that it may make none, and does
+         * without. */
+        char *const argv[] = { (char *) program,
                                root,
-                               (char *) "--cgroup-manager=disabled",
+                               (char *) (is_crun ? "--cgroup-manager=disabled" : "--rootless=true"),
                                (char *) "run",
                                (char *) "--preserve-fds=1",
                                (char *) "--bundle",
@@ -401,14 +405,14 @@ static void run_runtime(const Sandbox *sandbox, int release_fd, int errors_fd, i
         char *const environment[] = { (char *) RUNTIME_PATH, NULL };
         sigset_t none;
 
-        (void) snprintf(root, sizeof(root), "--root=%s/crun", sandbox->folder);
+        (void) snprintf(root, sizeof(root), "--root=%s/runtime", sandbox->folder);
         (void) sigemptyset(&none);
         if (keep_descriptors(release_fd, errors_fd, init_fd) < 0 || read(RELEASE_FD, &released, 1) != 1 ||
             close(RELEASE_FD) < 0 || signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
             sigprocmask(SIG_SETMASK, &none, NULL) < 0)
                 _exit(EXIT_FAILURE);
-        (void) execve(RUNTIME_PROGRAM, argv, environment);
-        (void) dprintf(STDERR_FILENO, "cannot execute %s: %s", RUNTIME_PROGRAM, strerror(errno));
+        (void) execve(program, argv, environment);
+        (void) dprintf(STDERR_FILENO, "cannot execute %s: %s", program, strerror(errno));
         _exit(EXIT_FAILURE);
 }
 

@@ -28,6 +28,8 @@
 #define MSG_WORKER_INSTALL_FAILED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a24"
 #define MSG_WORKER_ROUTER_LOST    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a25"
 #define MSG_WORKER_REFUSED        "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a26"
+#define MSG_WORKER_CANARY_FAILED  "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a2c"
+#define MSG_WORKER_CANARY_WELL    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a2d"
 
 /* Sandbox */
 #define MSG_SANDBOX_STARTED       "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a41"

@@ -384,6 +384,13 @@ int holdings_find(const Holdings *h, const char *track, const char *version, Hel
         return HOLDINGS_MISSING;
 }
 
+bool holdings_has(const Holdings *h, const char *track, const char *version)
+{
+        const Version *v = find(h, track, version);
+
+        return v && v->state == VERSION_HELD;
+}
+
 int holdings_describe(const Holdings *h, Configured *ret)
 {
         Configured configured = {};

@@ -38,6 +38,9 @@ enum {
 int holdings_find(const Holdings *holdings, const char *track, const char *version, HeldVersion *ret,
                   unsigned *ret_code, char **ret_error) _warn_unused_;
 
+/* Whether jobs of this version can run now. */
+bool holdings_has(const Holdings *holdings, const char *track, const char *version);
+
 /* How it stands, for hello and configured. */
 int holdings_describe(const Holdings *holdings, Configured *ret) _warn_unused_;
 

@@ -61,6 +61,10 @@ static int on_configure(Manager *m, json_object *body, char **ret_error)
                 return show_what_would_be(m, &configure);
         m->is_configured = m->was_configured = true;
         r = holdings_configure(m->holdings, &configure);
+        if (r >= 0 && m->options.mode == MANAGER_LISTEN) {
+                canary_configure(m->canary, &configure);
+                r = canary_when_held(m->canary);
+        }
         if (r >= 0)
                 r = manager_say_configured(m);
         if (r >= 0 && is_first)

@@ -85,6 +85,8 @@ static int on_run_ended(Run *run, void *userdata)
         int r;
 
         r = outcome_build(run_record(run), &text);
+        if (r >= 0) /* before the outcome: that frees a slot */
+                r = canary_when_ended(m->canary, run_record(run));
         if (r < 0)
                 return r;
         r = manager_say_outcome(m, &text);
@@ -105,6 +107,8 @@ static const char *reject_reason(const Manager *m, const Job *job)
                 return "this worker is being stopped";
         if (m->tasks.n_members >= m->settings->slots)
                 return "this worker has no free slot";
+        if (canary_error(m->canary))
+                return "this worker takes no jobs: its canary fails";
         if (job->channel != m->settings->channel)
                 return "this worker serves another channel";
         if (m->settings->topics && !strv_contains(m->settings->topics, job->track))

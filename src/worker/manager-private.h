@@ -7,6 +7,7 @@
 
 #include "manager.h"
 
+#include "canary.h"
 #include "holdings.h"
 #include "outcome-store.h"
 #include "router-link.h"
@@ -21,6 +22,7 @@ struct Manager {
         int lock_fd;
         RouterLink *link;
         Holdings *holdings;
+        Canary *canary;
         OutcomeStore *outcomes;
         CurlSource *curl;
         AwsIdentity *identity;
@@ -37,6 +39,8 @@ struct Manager {
 /* manager.c */
 
 void manager_show_status(const Manager *m);
+/* How many jobs this worker may be given at once: none while its canary does not sing. */
+uint64_t manager_slots(const Manager *m);
 /* Every version was tried: a worker is ready, and one that was only to configure is done. */
 int manager_when_settled(Manager *m) _warn_unused_;
 /* Ends a worker that was told to, once nothing runs any more and all is acknowledged, or was given time to

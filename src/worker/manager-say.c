@@ -25,7 +25,7 @@ int manager_say_hello(Manager *m)
                 .name = m->settings->name,
                 .channel = m->settings->channel,
                 .topics = m->settings->topics,
-                .slots = m->settings->slots,
+                .slots = manager_slots(m),
         };
         json_object *body = NULL;
         int r;
@@ -58,7 +58,7 @@ int manager_say_configured(Manager *m)
 
 int manager_say_heartbeat(Manager *m)
 {
-        Heartbeat heartbeat = { .slots = m->settings->slots, .running = m->tasks.n_members };
+        Heartbeat heartbeat = { .slots = manager_slots(m), .running = m->tasks.n_members };
         struct sysinfo info;
 
         if (sysinfo(&info) == 0) /* /proc/loadavg is not there under the unit */

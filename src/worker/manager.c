@@ -47,6 +47,8 @@ void manager_show_status(const Manager *m)
                 daemon_notify_status("ending: %zu jobs still run", m->tasks.n_members);
         else if (!m->is_configured)
                 daemon_notify_status("waiting for the router at %s", m->settings->router);
+        else if (canary_error(m->canary))
+                daemon_notify_status("takes no jobs: %s", canary_error(m->canary));
         else if (count.n_held + count.n_failed + count.n_under_way == 0)
                 daemon_notify_status("waiting for a version of %s", topics);
         else if (count.n_failed > 0)
@@ -59,6 +61,11 @@ void manager_show_status(const Manager *m)
                 daemon_notify_status("%zu of %" PRIu64 " slots busy; %zu versions held, %zu being installed",
                                      m->tasks.n_members, m->settings->slots, count.n_held,
                                      count.n_under_way);
+}
+
+uint64_t manager_slots(const Manager *m)
+{
+        return canary_is_well(m->canary) ? m->settings->slots : 0;
 }
 
 static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
@@ -130,9 +137,20 @@ static int on_holdings_change(Holdings *holdings, void *userdata)
         Manager *m = userdata;
         int r;
 
+        /* First: that it takes nothing yet is said before what it has. */
+        r = m->options.mode == MANAGER_LISTEN ? canary_when_held(m->canary) : 0;
         manager_show_status(m);
-        r = manager_say_configured(m);
+        if (r >= 0)
+                r = manager_say_configured(m);
         return r < 0 ? r : manager_when_settled(m);
+}
+
+static int on_canary_change(Canary *canary, void *userdata)
+{
+        Manager *m = userdata;
+
+        manager_show_status(m);
+        return m->is_configured && !m->is_draining ? manager_say_heartbeat(m) : 0;
 }
 
 /* Lifecycle. */
@@ -142,6 +160,7 @@ Manager *manager_free(Manager *m)
         if (!m)
                 return NULL;
         manager_drop_jobs(m);
+        canary_free(m->canary);
         manager_drop_questions(m);
         router_link_free(m->link);
         holdings_free(m->holdings);
@@ -217,6 +236,8 @@ int manager_new(sd_event *event, const WorkerSettings *settings, const ManagerOp
                 r = holdings_new(event, settings, on_holdings_change, m, &m->holdings);
         if (r >= 0)
                 r = open_s3(m);
+        if (r >= 0)
+                r = canary_new(&m->run_host, on_canary_change, m, &m->canary);
         if (r >= 0)
                 r = add_timer(m, &m->patience, on_patience, true);
         if (r >= 0)

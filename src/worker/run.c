@@ -26,7 +26,8 @@ struct Run {
         RunHandler on_ended;
         void *userdata;
         Job job;
-        Input *input; /* NULL: all of it was sent */
+        Input *input;  /* NULL: all of it was sent */
+        bool is_empty; /* the job has no input, and that was not said yet */
         Order *order;
         sd_event_source *timer;
         usec_t deadline_usec;
@@ -126,6 +127,10 @@ static int on_fill(Order *order, Buffer *out, int *ret_fd, void *userdata)
         Run *run = userdata;
         int r;
 
+        if (run->is_empty) {
+                run->is_empty = false;
+                return frame_append(out, FRAME_INPUT_END, 0, NULL, 0, ORDER_SEND_SIZE_MAX);
+        }
         if (!run->input)
                 return 0;
         r = input_fill(run->input, out, ORDER_SEND_SIZE_MAX, &error);
@@ -332,7 +337,8 @@ static int open_input(Run *run, char **ret_error)
                 .userdata = run,
         };
 
-        return input_open(run->job.input, &context, &run->input, ret_error);
+        run->is_empty = !run->job.input;
+        return run->is_empty ? 0 : input_open(run->job.input, &context, &run->input, ret_error);
 }
 
 static int make_arguments(Run *run)

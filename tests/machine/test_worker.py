@@ -206,7 +206,8 @@ class Router:
     def configure(self, versions, heartbeat_usec=100000, dead_usec=800000, **settings):
         """versions: {track: {version: digest or None}}"""
         tracks = {track: {"versions": [{"version": v, "digest": d} for v, d in of.items()],
-                          "settings": {"limits": LIMITS, "profile": "default", "entrypoint": None, **settings}}
+                          "settings": {"limits": LIMITS, "profile": "default", "entrypoint": None, "canary_is_off": True,
+                               **settings}}
                   for track, of in versions.items()}
         self.send("configure", tracks=tracks, heartbeat_usec=heartbeat_usec, dead_usec=dead_usec)
 
@@ -575,6 +576,91 @@ class Run(Case):
         self.assertEqual(outcome["status_code"], 510)
         os.rename(f"{self.folder}/away", f"{self.folder}/sandbox.sock")
         self.assertEqual(self.run_job(job=2)[1]["status_code"], 200)
+
+
+class Canary(Case):
+    """The job that a worker gives itself, before it takes any."""
+
+    WORD = frame(STDOUT, b"pipeline canary\n")
+
+    def sing(self, c):
+        """As sandboxd would have pipeline-init answer."""
+        c.read_input()
+        c.send(frame(STARTED, b'{"scope": "a.scope"}') + self.WORD)
+        c.answer(**exited())
+
+    def fail(self, c):
+        c.read_input()
+        c.answer(code=500, error="out of order")
+
+    def begin(self, run, **settings):
+        """A worker that holds ruby v1 and whose sandbox service runs its jobs so."""
+        self.sandbox.run = run
+        self.push()
+        worker = self.start()
+        self.router.receive("hello")
+        self.router.configure({"ruby": {"v1": None}}, canary_is_off=False, **settings)
+        return worker
+
+    def slots(self, n):
+        self.router.receive("heartbeat", match=lambda b: b["slots"] == n)
+
+    def test_it_comes_before_jobs_and_lets_them_in(self):
+        self.begin(self.sing)
+        self.slots(0)
+        self.slots(1)
+        plan = self.sandbox.runs.get(timeout=5).order["plan"]
+        self.assertEqual(plan["arguments"][:2], ["/.pipeline-init", "canary"])
+        self.assertEqual(plan["limits"], LIMITS)
+
+    def test_while_it_fails_nothing_is_taken(self):
+        self.begin(self.fail)
+        self.slots(0)
+        self.sandbox.runs.get(timeout=5)
+        time.sleep(0.3)
+        self.router.job(input=self.solution())
+        outcome, *_ = self.router.outcome()
+        self.assertEqual(outcome["status_code"], 510, outcome)
+        self.assertIn("canary", outcome["error"])
+        self.sandbox.run = self.sing
+        self.slots(1)
+
+    def test_another_word_is_none(self):
+        self.begin(lambda c: (c.read_input(), c.send(frame(STARTED, b'{"scope": "a.scope"}')), c.answer(**exited())))
+        self.slots(0)
+        self.sandbox.runs.get(timeout=5)
+        self.sandbox.runs.get(timeout=5)  # it is tried again
+
+    def test_one_of_the_tracks_own(self):
+        uri = self.solution(name="known")
+        good = self.sandbox.run
+        self.begin(good, canary_exercise="known-good", canary_input=uri)
+        self.slots(0)
+        self.slots(1)
+        run = self.sandbox.runs.get(timeout=5)
+        self.assertEqual(run.order["plan"]["arguments"][:2], ["/opt/test-runner/bin/run.sh", "known-good"])
+        self.assertEqual(list(run.files), ["two_fer.rb"])
+
+    def test_an_abnormal_end_is_followed_by_one(self):
+        self.begin(self.sing)
+        self.slots(1)
+        self.sandbox.runs.get(timeout=5)
+        self.sandbox.run = self.fail
+        self.router.job(input=self.solution())
+        self.slots(0)
+        outcome, *_ = self.router.outcome()
+        self.assertEqual(outcome["status_code"], 500, outcome)
+        self.sandbox.run = self.sing
+        self.slots(1)
+
+    def test_what_a_client_asked_for_is_not_abnormal(self):
+        self.begin(self.sing)
+        self.slots(1)
+        self.sandbox.runs.get(timeout=5)
+        self.router.job(input="file:///etc/")
+        self.assertEqual(self.router.outcome()[0]["status_code"], 512)
+        with self.assertRaises(queue.Empty):
+            self.sandbox.runs.get(timeout=0.5)
 
 
 class Flavours(Case):
