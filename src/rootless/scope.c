@@ -434,6 +434,12 @@ bool scope_manager_is_there(const ScopeManager *manager)
         return manager->is_there;
 }
 
+char *scope_cgroup_below(const ScopeManager *manager, const char *name, const char *below)
+{
+        return string_format("%s/" SCOPE_SLICE "/%s-%s.scope/%s", manager->cgroup ?: "", manager->prefix,
+                             name, below);
+}
+
 const char *scope_manager_cgroup(const ScopeManager *manager)
 {
         return manager->cgroup;

@@ -134,6 +134,8 @@ int bundle_format(const Bundle *bundle, char **ret)
             add_map(config, "uidMappings", &bundle->identity->uids, bundle->guest) < 0 ||
             add_map(config, "gidMappings", &bundle->identity->gids, bundle->guest) < 0)
                 return -ENOMEM;
+        if (bundle->cgroup && json_add_text(member(config, "linux"), "cgroupsPath", bundle->cgroup) < 0)
+                return -ENOMEM;
         text = json_object_text(config);
         *ret = text ? strdup(text) : NULL;
         return *ret ? 0 : -ENOMEM;

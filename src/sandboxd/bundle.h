@@ -10,7 +10,8 @@ typedef struct Bundle {
         const char *rootfs;       /* absolute */
         const char *init_program; /* absolute */
         const Identity *identity;
-        uint32_t guest; /* which of the guests' ids */
+        uint32_t guest;     /* which of the guests' ids */
+        const char *cgroup; /* below the mount, where the runtime wants one; NULL: it has what it is in */
 } Bundle;
 
 /* Pure: the text of config.json, a new string. */

@@ -16,16 +16,20 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RUNTIME_CRUN "crun"
-#define RUNTIME_PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
-#define RELEASE_FD   4 /* above the standard ones and pipeline-init's socket */
+#define RUNTIME_CRUN   "crun"
+#define RUNTIME_CGROUP "container" /* of other runtimes, below the scope */
+#define RUNTIME_PATH   "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+#define RELEASE_FD     4 /* above the standard ones and pipeline-init's socket */
 
 #define NAME_BYTES      8U
 #define ERRORS_SIZE_MAX 1024U
@@ -365,6 +369,12 @@ static void on_scope(Scope *scope, int error, void *userdata)
 
 /* The child */
 
+/* crun is told to leave the process in the group that it is in; others make one. */
+static bool is_crun(const Sandbox *sandbox)
+{
+        return string_ends_with(sandbox->context->config->runtime, "/" RUNTIME_CRUN);
+}
+
 /* Only what the runtime needs stays open, so that no waiting child keeps another's socket or pipe from
  * closing. */
 static int keep_descriptors(int release_fd, int errors_fd, int init_fd)
@@ -385,17 +395,29 @@ static int keep_descriptors(int release_fd, int errors_fd, int init_fd)
         return close_range(ARRAY_SIZE(sources), ~0U, 0) < 0 ? -errno : 0;
 }
 
+/* runc gives its pipes to the container's root, and so needs the right to, in the daemon's own namespace. */
+static int hand_on_chown(void)
+{
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[2] = {};
+
+        if (syscall(SYS_capget, &header, data) < 0)
+                return -errno;
+        data[0].inheritable |= 1U << CAP_CHOWN;
+        if (syscall(SYS_capset, &header, data) < 0 ||
+            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_CHOWN, 0, 0) < 0)
+                return -errno;
+        return 0;
+}
+
 /* In the child, after the fork: wait to be in the scope, then be the runtime. Never returns. */
 static void run_runtime(const Sandbox *sandbox, int release_fd, int errors_fd, int init_fd)
 {
         char root[PATH_MAX + 16], released;
         const char *program = sandbox->context->config->runtime;
-        bool is_crun = string_ends_with(program, "/" RUNTIME_CRUN);
-        /* The group is there already. crun has to be told; runc finds that it may make none, and does
-         * without. */
         char *const argv[] = { (char *) program,
                                root,
-                               (char *) (is_crun ? "--cgroup-manager=disabled" : "--rootless=true"),
+                               (char *) (is_crun(sandbox) ? "--cgroup-manager=disabled" : "--rootless=true"),
                                (char *) "run",
                                (char *) "--preserve-fds=1",
                                (char *) "--bundle",
@@ -409,7 +431,7 @@ static void run_runtime(const Sandbox *sandbox, int release_fd, int errors_fd, i
         (void) sigemptyset(&none);
         if (keep_descriptors(release_fd, errors_fd, init_fd) < 0 || read(RELEASE_FD, &released, 1) != 1 ||
             close(RELEASE_FD) < 0 || signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
-            sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+            sigprocmask(SIG_SETMASK, &none, NULL) < 0 || (!is_crun(sandbox) && hand_on_chown() < 0))
                 _exit(EXIT_FAILURE);
         (void) execve(program, argv, environment);
         (void) dprintf(STDERR_FILENO, "cannot execute %s: %s", program, strerror(errno));
@@ -467,13 +489,20 @@ static int make_names(Sandbox *sandbox, const char *image)
 
 static int write_bundle(Sandbox *sandbox, const char *rootfs)
 {
-        const Bundle bundle = {
+        _cleanup_free_ char *cgroup = NULL;
+        Bundle bundle = {
                 .rootfs = rootfs,
                 .init_program = sandbox->context->init_program,
                 .identity = sandbox->context->identity,
                 .guest = sandbox->guest,
         };
 
+        if (!is_crun(sandbox)) {
+                cgroup = scope_cgroup_below(sandbox->context->scopes, sandbox->name, RUNTIME_CGROUP);
+                if (!cgroup)
+                        return -ENOMEM;
+                bundle.cgroup = cgroup;
+        }
         return bundle_write(&bundle, sandbox->folder);
 }
 

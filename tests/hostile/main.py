@@ -39,12 +39,13 @@ class Hostile:
 
     def __init__(self):
         self.n_passed = self.n_failed = 0
-        suite.set_limits(**cases.LIMITS)
+        suite.set_limits(times={"queue": "60s", "setup": "60s", "dead": "30s"}, **cases.LIMITS)
         sandbox.configure(Parked=2, ParkedAge="3h")
         tar = images.write()
         suite.install(TRACK, tar, settings="SLOTS=2\n")
-        images.remove(tar)
         self.input = suite.write_input("hostile", {"solution": "nothing\n"})
+        self.wait_for_worker()
+        images.remove(tar)
         self.good = self.ask(exercise="hello")
         assert self.good["status"]["status_code"] == 200, self.good
         self.good_beside = self.ask(exercise="beside")
@@ -86,6 +87,15 @@ class Hostile:
                 return reply["response"] == self.good["response"]
             time.sleep(0.3)
         return False
+
+    def wait_for_worker(self):
+        """The first answer takes its time where all is emulated."""
+        for _ in range(30):
+            reply = self.ask(exercise="hello")
+            if reply["status"]["status_code"] == 200:
+                return
+            time.sleep(1)
+        raise TimeoutError(f"{reply}\n{suite.run('systemctl', 'status', f'pipeline-worker@{TRACK}-1')}")
 
     # One case
 

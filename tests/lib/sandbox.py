@@ -142,7 +142,8 @@ def user_namespace(pid):
 
 
 def in_scope(scope):
-    return [pid for pid in processes() if cgroup(pid).endswith("/" + scope)]
+    """Also of groups below it, which some runtimes make."""
+    return [pid for pid in processes() if f"/{scope}/" in cgroup(pid) + "/"]
 
 
 def uid():

@@ -107,12 +107,13 @@ def install(track, image, version="v1", channel="test_runners", worker=None, set
     return run("pipelinectl", "deploy", *(["--wait"] if wait else []), channel, track, version)
 
 
-def set_limits(channel="test_runners", **settings):
+def set_limits(channel="test_runners", times=None, **settings):
     """Settings of all tracks of a channel, in the router's file while nothing is deployed yet."""
     path = pathlib.Path("/var/lib/pipeline-router/router.yml")
     text = path.read_text()
     assert "\nworkers: {}\n" in text, text
-    path.write_text(text.replace("\nworkers: {}\n", f"\nworkers: {json.dumps({channel: {'settings': settings}})}\n"))
+    said = {"workers": {channel: {"settings": settings}}, **({"times": times} if times else {})}
+    path.write_text(text.replace("\nworkers: {}\n", "\n" + "".join(f"{k}: {json.dumps(v)}\n" for k, v in said.items())))
     run("systemctl", "reload", "pipeline-router.service")
 
 
