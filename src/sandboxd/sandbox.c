@@ -395,18 +395,23 @@ static int keep_descriptors(int release_fd, int errors_fd, int init_fd)
         return close_range(ARRAY_SIZE(sources), ~0U, 0) < 0 ? -errno : 0;
 }
 
-/* runc gives its pipes to the container's root, and so needs the right to, in the daemon's own namespace. */
-static int hand_on_chown(void)
+/* runc gives its pipes to the container's root, and opens a pipe that is root's: so it needs the rights to,
+ * in the daemon's own namespace. */
+static int hand_on_rights(void)
 {
+        static const unsigned rights[] = { CAP_CHOWN, CAP_DAC_OVERRIDE };
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
         struct __user_cap_data_struct data[2] = {};
 
         if (syscall(SYS_capget, &header, data) < 0)
                 return -errno;
-        data[0].inheritable |= 1U << CAP_CHOWN;
-        if (syscall(SYS_capset, &header, data) < 0 ||
-            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_CHOWN, 0, 0) < 0)
+        for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
+                data[0].inheritable |= 1U << rights[i];
+        if (syscall(SYS_capset, &header, data) < 0)
                 return -errno;
+        for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
+                if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, rights[i], 0, 0) < 0)
+                        return -errno;
         return 0;
 }
 
@@ -431,7 +436,7 @@ static void run_runtime(const Sandbox *sandbox, int release_fd, int errors_fd, i
         (void) sigemptyset(&none);
         if (keep_descriptors(release_fd, errors_fd, init_fd) < 0 || read(RELEASE_FD, &released, 1) != 1 ||
             close(RELEASE_FD) < 0 || signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
-            sigprocmask(SIG_SETMASK, &none, NULL) < 0 || (!is_crun(sandbox) && hand_on_chown() < 0))
+            sigprocmask(SIG_SETMASK, &none, NULL) < 0 || (!is_crun(sandbox) && hand_on_rights() < 0))
                 _exit(EXIT_FAILURE);
         (void) execve(program, argv, environment);
         (void) dprintf(STDERR_FILENO, "cannot execute %s: %s", program, strerror(errno));

@@ -17,6 +17,7 @@ FOLDERS = ["/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp", "/run/lock", "/run/pip
 MEMORY_SLACK = 16 << 20  # what a daemon may have more than in the beginning, over the whole suite
 PARKED_PROCESSES = {"crun", ".pipeline-init", "runc"}
 SETTLE_SECONDS = 15
+IMAGE_IDS = 65536  # of the sandboxes' range, before those of guests
 
 
 def listing(folder):
@@ -38,7 +39,7 @@ def files(top):
     return found
 
 
-def first_guest_id():
+def first_sandbox_id():
     for line in pathlib.Path("/etc/subuid").read_text().splitlines():
         name, start, _ = line.split(":")
         if name == sandbox.USER:
@@ -57,7 +58,7 @@ def host_processes():
         if "/pipeline.slice/" in group:
             if name not in PARKED_PROCESSES:
                 guests.append(f"{pid} {name}")
-        elif int(fields["Uid"].split()[0]) >= first_guest_id():
+        elif int(fields["Uid"].split()[0]) >= first_sandbox_id():
             guests.append(f"{pid} {name} in {group}")
         elif group.startswith(("/system.slice/pipeline-", "/user.slice")) or "slice" in group:
             found[(name, group)] = found.get((name, group), 0) + 1
@@ -74,12 +75,12 @@ def scope_groups():
 
 
 def guest_keys():
-    """Lines of users that only sandboxes have."""
+    """Lines of users that only guests are. (Some runtimes give the root of each container a keyring.)"""
     try:
         text = pathlib.Path("/proc/key-users").read_text()
     except FileNotFoundError:
         return []
-    return [line for line in text.splitlines() if int(line.split(":")[0]) >= first_guest_id()]
+    return [line for line in text.splitlines() if int(line.split(":")[0]) >= first_sandbox_id() + IMAGE_IDS]
 
 
 def shared_memory():

@@ -104,7 +104,7 @@ def run_order(image, *arguments, **more):
 
 def configure(**settings):
     """Restarts sandboxd with these settings and no others of ours."""
-    kept = [line for line in CONFIG.read_text().splitlines() if line.startswith(("#", "UnenforcedLimits"))]
+    kept = [line for line in CONFIG.read_text().splitlines() if line.startswith(("#", "UnenforcedLimits", "Runtime"))]
     CONFIG.write_text("\n".join(kept + [f"{key}={value}" for key, value in settings.items()]) + "\n")
     suite.run("systemctl", "restart", SERVICE)
 
