@@ -110,6 +110,18 @@ static void test_never_more_than_its_slots(void **state)
         assert_given_nothing(w, "ruby-1");
 }
 
+static void test_a_heartbeat_says_how_many_slots_there_are_now(void **state)
+{
+        World *w = *state;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_tell(w, "ruby-1", PEER_HEARTBEAT, "{'slots':0,'running':0}");
+        world_submit(w, "a", "1", "ruby", "");
+        assert_given_nothing(w, "ruby-1");
+        world_tell(w, "ruby-1", PEER_HEARTBEAT, "{'slots':1,'running':0}");
+        assert_given(w, "ruby-1", "1");
+}
+
 static void test_the_queue_is_bounded(void **state)
 {
         World *w = *state;
@@ -525,6 +537,7 @@ int main(void)
                 TEST(test_least_recently_used_first),
                 TEST(test_several_topics),
                 TEST(test_never_more_than_its_slots),
+                TEST(test_a_heartbeat_says_how_many_slots_there_are_now),
                 TEST(test_the_queue_is_bounded),
                 TEST(test_a_generic_worker_takes_the_oldest_of_any_track),
                 TEST(test_nothing_before_it_is_configured),

@@ -275,6 +275,12 @@ static void test_bad_files_are_refused_with_a_place(void **state)
                 { "workers:\n  test_runners:\n    settings: {memory: lots}\n",
                   ":3:24: workers.test_runners.settings.memory: must be a size like 500K, 3G or a number of "
                   "bytes" },
+                { "workers:\n  test_runners:\n    settings: {canary: maybe}\n",
+                  ":3:24: workers.test_runners.settings.canary: must be on, off, or {exercise: …, input: "
+                  "URI}" },
+                { "workers:\n  test_runners:\n    settings: {canary: {exercise: two-fer}}\n",
+                  ":3:24: workers.test_runners.settings.canary: must be on, off, or {exercise: …, input: "
+                  "URI}" },
                 { "workers: {test_runners: {ruby: {}}, test-runner: {ruby: {}}}\n",
                   ":1:57: workers.test-runner.ruby: the track stands in two channels that are one" },
                 { "queue_length: 1\nqueue_length: 2\n", ":2:1: the key stands here twice" },
