@@ -209,7 +209,7 @@ TIME_LIMIT, OUTPUT_LIMIT, RESULT_LIMIT, WRITTEN_LIMIT = 15000, 4096, 4096, 1 << 
 WRITTEN_BESIDE = 2 * 4096
 
 BORDERS = [
-    Border("time", lambda i: TIME_LIMIT - 2000 + i * 37 % 4000, right_time, {"wall_usec": TIME_LIMIT}),
+    Border("time", lambda i: i * 37 % (TIME_LIMIT + 4000), right_time, {"wall_usec": TIME_LIMIT}),
     Border("output", lambda i: OUTPUT_LIMIT + i % 2, exact(OUTPUT_LIMIT, "output"), {"output_bytes": OUTPUT_LIMIT}),
     Border("written", lambda i: WRITTEN_LIMIT - WRITTEN_BESIDE + i % 2,
            exact(WRITTEN_LIMIT - WRITTEN_BESIDE, "written"), {"written_bytes": WRITTEN_LIMIT}),
