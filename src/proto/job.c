@@ -94,6 +94,8 @@ static const JsonField outcome_fields[] = {
         { "error", &field_text, offsetof(Outcome, error), .optional = true, .max = ERROR_SIZE_MAX },
         { "resend_key", &field_text, offsetof(Outcome, resend_key), .optional = true,
           .is_valid = resend_key_is_valid, .form = "a key" },
+        { "cpu_usec", &field_uint, offsetof(Outcome, cpu_usec), .optional = true,
+          .max = 1000000 * USEC_PER_SEC },
 };
 
 static const JsonTable outcome_table = JSON_TABLE(Outcome, outcome_fields);

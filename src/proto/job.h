@@ -57,6 +57,7 @@ typedef struct Outcome {
         uint64_t status_code;
         char *error;      /* or NULL */
         char *resend_key; /* or NULL */
+        usec_t cpu_usec;  /* that the guest used */
 } Outcome;
 
 int outcome_from_json(json_object *object, Outcome *ret, char **ret_error) _warn_unused_;

@@ -551,6 +551,9 @@ static const JsonField heartbeat_fields[] = {
         { "slots", &field_uint, offsetof(Heartbeat, slots), .max = N_SLOTS_MAX },
         { "running", &field_uint, offsetof(Heartbeat, running), .max = N_SLOTS_MAX },
         { "load", &field_uint, offsetof(Heartbeat, load), .optional = true, .max = 100000000 },
+        { "sandbox", &field_bool, offsetof(Heartbeat, sandbox), .optional = true },
+        { "parked", &field_uint, offsetof(Heartbeat, parked), .optional = true, .max = 1000000 },
+        { "sandboxes", &field_uint, offsetof(Heartbeat, sandboxes), .optional = true, .max = 1000000 },
 };
 
 static const JsonTable heartbeat_table = JSON_TABLE(Heartbeat, heartbeat_fields);

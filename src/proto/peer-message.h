@@ -173,7 +173,9 @@ void answer_done(Answer *answer);
 /* Of a worker; the router's body is an empty object. */
 typedef struct Heartbeat {
         uint64_t slots, running;
-        uint64_t load; /* the load average of a minute, in hundredths */
+        uint64_t load;              /* the load average of a minute, in hundredths */
+        bool sandbox;               /* the sandbox service of its host answers */
+        uint64_t parked, sandboxes; /* of its host: that wait for a job, that run one */
 } Heartbeat;
 
 int heartbeat_from_json(json_object *object, Heartbeat *ret, char **ret_error) _warn_unused_;

@@ -73,6 +73,7 @@ static const struct {
                                       _CHANNEL_INVALID,
                                       { "channel", "track_slug" } },
         [ACTION_ROUTER_STATUS] = { "router_status", ROLE_SUBMIT, _CHANNEL_INVALID, {} },
+        [ACTION_DESCRIBE_JOBS] = { "describe_jobs", ROLE_SUBMIT, _CHANNEL_INVALID, {} },
         [ACTION_RELOAD_CONFIG] = { "reload_config", ROLE_ADMIN, _CHANNEL_INVALID, {} },
         [ACTION_RESTART_WORKERS] = { "restart_workers", ROLE_ADMIN, _CHANNEL_INVALID, {} },
         [ACTION_RESTART_ROUTER] = { "restart_router", ROLE_ADMIN, _CHANNEL_INVALID, {} },

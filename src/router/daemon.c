@@ -4,6 +4,7 @@
  * usage: pipeline-router FILE [--seed TEMPLATE] [--force-worker-restart] …, see pipeline-router(8) */
 
 #include "listen.h"
+#include "metrics.h"
 #include "router.h"
 #include "zap.h"
 
@@ -23,6 +24,7 @@
 #define N_SOCKETS_MAX        4096 /* of ZeroMQ's context: connections are bound by LimitNOFILE= */
 #define STATUS_INTERVAL_USEC USEC_PER_SEC
 #define N_LISTEN_MAX         8U
+#define METRICS_NAME         "metrics" /* of descriptors, FileDescriptorName= */
 #define EXIT_BAD_USE         2
 
 typedef struct Options {
@@ -40,6 +42,7 @@ typedef struct Daemon {
         KeyFile key;      /* the router's own; without a secret where it has none */
         Store *store;
         Zap *zap;
+        Metrics *metrics;
         ZmqSource *source;
         Router *router;
         sd_event_source *timer, *status, *post;
@@ -176,6 +179,19 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
         return 0;
 }
 
+static void write_metrics(MetricWriter *writer, void *userdata)
+{
+        Daemon *d = userdata;
+
+        router_write_metrics(d->router, writer);
+        metric_family(writer, "pipeline_connections_refused", "counter", NULL,
+                      "Connections refused: a key that is not known, or none.");
+        metric_counter(writer, NULL, zap_n_refused(d->zap));
+        metric_family(writer, "pipeline_keys", "gauge", NULL, "Keys of peers that are known.");
+        metric_gauge(writer, NULL, d->principals.n_keys);
+        metrics_write_process(writer);
+}
+
 /* Start */
 
 static int add_events(Daemon *d)
@@ -206,6 +222,21 @@ static int bind_by_hand(void *socket, const char *secret, const Options *options
         return 0;
 }
 
+/* What systemd handed over: most for the one socket, some for metrics. */
+static int adopt_all(Daemon *d, void *socket, const char *secret)
+{
+        _cleanup_(strv_freep) char **names = NULL;
+        int n = sd_listen_fds_with_names(true, &names), r = n;
+
+        for (int i = 0; i < n && r >= 0; i++) {
+                if (streq(names[i], METRICS_NAME))
+                        r = metrics_add_listener(d->metrics, SD_LISTEN_FDS_START + i);
+                else
+                        r = listen_adopt(socket, secret, SD_LISTEN_FDS_START + i);
+        }
+        return r;
+}
+
 static int open_socket(Daemon *d, const Options *options)
 {
         const char *secret = d->key.secret[0] != '\0' ? d->key.secret : NULL;
@@ -219,7 +250,7 @@ static int open_socket(Daemon *d, const Options *options)
                 (void) zmq_close(socket);
                 return r;
         }
-        return d->is_by_hand ? bind_by_hand(socket, secret, options) : listen_adopt(socket, secret);
+        return d->is_by_hand ? bind_by_hand(socket, secret, options) : adopt_all(d, socket, secret);
 }
 
 static int open_store(Daemon *d, const Options *options)
@@ -298,6 +329,8 @@ static int open_daemon(Daemon *d, const Options *options)
         if (r >= 0)
                 r = zap_new(d->event, d->context, &d->principals, &d->zap);
         if (r >= 0)
+                r = metrics_new(d->event, write_metrics, d, &d->metrics);
+        if (r >= 0)
                 r = add_events(d);
         if (r < 0)
                 return log_errno(r, "Cannot start");
@@ -307,6 +340,7 @@ static int open_daemon(Daemon *d, const Options *options)
 
 static void daemon_done(Daemon *d)
 {
+        metrics_free(d->metrics);
         router_free(d->router);
         sd_event_source_unref(d->timer);
         sd_event_source_unref(d->status);

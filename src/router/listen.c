@@ -149,7 +149,7 @@ static int describe(int fd, bool *ret_is_unix, bool *ret_is_loopback, char *ret_
         return 0;
 }
 
-static int adopt_one(void *socket, const char *secret, int fd)
+int listen_adopt(void *socket, const char *secret, int fd)
 {
         char text[sizeof(((Address *) NULL)->un.sun_path) + 8];
         bool is_unix, is_loopback;
@@ -168,19 +168,6 @@ static int adopt_one(void *socket, const char *secret, int fd)
                 r = bind_with_keys(socket, secret, text);
         back = set_option(socket, ZMQ_USE_FD, -1);
         return r < 0 ? r : back;
-}
-
-int listen_adopt(void *socket, const char *secret)
-{
-        int n = sd_listen_fds(true);
-
-        for (int i = 0; i < n; i++) {
-                int r = adopt_one(socket, secret, SD_LISTEN_FDS_START + i);
-
-                if (r < 0)
-                        return r;
-        }
-        return n;
 }
 
 /* Its own */

@@ -140,45 +140,6 @@ static int deployment_check(Router *router, Ask *ask)
         return answer(router, ask, object_of("status", status));
 }
 
-static json_object *answered(const Router *router)
-{
-        json_object *codes = json_object_new_object();
-
-        for (unsigned code = 0; codes && code < ANSWER_CODES_MAX; code++) {
-                char name[16];
-
-                (void) snprintf(name, sizeof(name), "%u", code);
-                if (router->n_answered[code] > 0 &&
-                    json_add_uint(codes, name, router->n_answered[code]) < 0) {
-                        json_object_put(codes);
-                        return NULL;
-                }
-        }
-        return codes;
-}
-
-static int router_status(Router *router, Ask *ask)
-{
-        json_object *status = json_object_new_object(), *workers = json_object_new_object();
-        int r = status && workers ? 0 : -ENOMEM;
-
-        for (Channel channel = 0; r == 0 && channel < _CHANNEL_MAX; channel++) {
-                size_t n_present, n_online;
-
-                count_workers(router, channel, &n_present, &n_online);
-                r = json_add_uint(workers, channel_to_string(channel), n_online);
-        }
-        if (r < 0 || json_add_text(status, "version", PROJECT_VERSION) < 0 ||
-            json_add(status, "workers", workers) < 0 ||
-            json_add_uint(status, "queued", router->n_waiting) < 0 ||
-            json_add_uint(status, "running", router->n_running) < 0 ||
-            json_add(status, "answered", answered(router)) < 0) {
-                json_object_put(status);
-                return -ENOMEM;
-        }
-        return answer(router, ask, object_of("router_status", status));
-}
-
 /* Orders */
 
 static int answer_message(Router *router, Ask *ask, const char *message)
@@ -255,6 +216,7 @@ static int (*const actions[_ACTION_MAX])(Router *, Ask *) = {
         [ACTION_CURRENT_WORKER_STATUS] = current_worker_status,
         [ACTION_DEPLOYMENT_CHECK] = deployment_check,
         [ACTION_ROUTER_STATUS] = router_status,
+        [ACTION_DESCRIBE_JOBS] = describe_jobs,
         [ACTION_RELOAD_CONFIG] = reload_config,
         [ACTION_RESTART_WORKERS] = restart_workers,
         [ACTION_RESTART_ROUTER] = restart_router,

@@ -182,6 +182,7 @@ int job_finish(Router *router, RouterJob *job, const Parts *parts)
         int r = 0;
 
         job_log_end(job, parts, router_now(router));
+        stats_job_ended(router, job, parts->code);
         LIST_FOREACH(Ask, ask, &job->asks, link)
                 if (r == 0)
                         r = ask_answer(router, ask, parts);
@@ -245,6 +246,22 @@ static json_object *job_text(Router *router, RouterJob *job, const StoreTrack *t
         return job_to_json(&message);
 }
 
+static void job_log_given(const RouterJob *job, usec_t now)
+{
+        const Request *request = &job->ask->request;
+        char attempt[16];
+
+        (void) snprintf(attempt, sizeof(attempt), "%u", job->attempt);
+        log_struct(LOG_INFO,
+                   LOG_FIELDS({ "MESSAGE_ID", MSG_ROUTER_JOB_GIVEN }, { "PIPELINE_JOB", job->id },
+                              { "PIPELINE_CHANNEL", channel_to_string(request->channel) },
+                              { "PIPELINE_TRACK", request->track }, { "PIPELINE_ATTEMPT", attempt },
+                              { "PIPELINE_WORKER", job->worker->hello.name }),
+                   "Job %s (%s %s, version %s) of %s goes to %s after %" PRIu64 " ms", job->id,
+                   request->track, request->exercise, request->version, job->ask->principal->name,
+                   job->worker->hello.name, (now - job->ask->start_usec) / USEC_PER_MSEC);
+}
+
 /* ROUTER_GONE where the worker is. A job whose version was unloaded while it waited is answered. */
 static int job_give(Router *router, RouterJob *job, Worker *worker)
 {
@@ -269,6 +286,8 @@ static int job_give(Router *router, RouterJob *job, Worker *worker)
         job->worker = worker;
         list_append(&worker->jobs, &job->in_worker);
         job_set_state(router, job, JOB_RUNNING);
+        stats_job_given(router, job);
+        job_log_given(job, router_now(router));
         worker_take_seats(worker);
         return timer_set(router, &job->timer, job->deadline);
 }

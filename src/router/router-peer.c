@@ -137,9 +137,11 @@ static bool is_over_rate(Account *account, uint64_t rate, usec_t now)
         return false;
 }
 
+static const char *const limit_names[_PEER_LIMIT_MAX] = { "requests", "memory", "rate" };
+
 typedef struct Excess {
         PeerScope scope;
-        const char *limit;
+        PeerLimit limit;
         uint64_t value, used;
 } Excess;
 
@@ -155,11 +157,11 @@ static bool find_excess(Router *router, Ask *ask, bool waits, Excess *ret)
                 Account *account = ask->accounts[scope];
 
                 if (is_over_rate(account, limits->rate, now))
-                        *ret = (Excess){ scope, "rate", limits->rate, limits->rate + 1 };
+                        *ret = (Excess){ scope, PEER_LIMIT_RATE, limits->rate, limits->rate + 1 };
                 else if (waits && limits->requests > 0 && account->n_requests > limits->requests)
-                        *ret = (Excess){ scope, "requests", limits->requests, account->n_requests };
+                        *ret = (Excess){ scope, PEER_LIMIT_REQUESTS, limits->requests, account->n_requests };
                 else if (waits && account->size > memory)
-                        *ret = (Excess){ scope, "memory", memory, account->size };
+                        *ret = (Excess){ scope, PEER_LIMIT_MEMORY, memory, account->size };
                 else
                         continue;
                 return true;
@@ -176,7 +178,7 @@ static void log_excess(Ask *ask, const Excess *excess, usec_t now)
         account->log_usec = now + LOG_INTERVAL;
         log_struct(LOG_NOTICE, LOG_FIELDS({ "MESSAGE_ID", MSG_ROUTER_PEER_LIMITED }),
                    "A %s of %s is at its limit of %s, %" PRIu64 ": what is beyond is refused",
-                   scopes[excess->scope], ask->principal->name, excess->limit, excess->value);
+                   scopes[excess->scope], ask->principal->name, limit_names[excess->limit], excess->value);
 }
 
 int peer_check(Router *router, Ask *ask, bool waits)
@@ -188,11 +190,12 @@ int peer_check(Router *router, Ask *ask, bool waits)
 
         if (!find_excess(router, ask, waits, &excess))
                 return 0;
+        router->stats.n_limited[excess.scope][excess.limit]++;
         log_excess(ask, &excess, router_now(router));
-        limit = string_format("%s_%s", scopes[excess.scope], excess.limit);
+        limit = string_format("%s_%s", scopes[excess.scope], limit_names[excess.limit]);
         error = string_format("this %s has as much under way as one may have (%s, %" PRIu64
                               "); try again later",
-                              scopes[excess.scope], excess.limit, excess.value);
+                              scopes[excess.scope], limit_names[excess.limit], excess.value);
         detail = json_object_new_object();
         if (!limit || !error || !detail || json_add_text(detail, "limit", limit) < 0 ||
             json_add_uint(detail, "value", excess.value) < 0 ||

@@ -11,6 +11,7 @@
 #include "basic/list.h"
 #include "basic/prioq.h"
 #include "proto/reply.h"
+#include "shared/openmetrics.h"
 
 #define JOB_ID_SIZE      33U
 #define TOKEN_SIZE       17U
@@ -20,6 +21,8 @@
 #define IDENTITY_MAX     255U /* of ZeroMQ */
 #define ANSWER_CODES_MAX 600U
 #define N_RESTARTED_MAX  4096U
+#define CODE_MIN         200U /* of jobs that have ended */
+#define N_CODES          400U
 
 /* Something that happens at a time; embedded in its owner. */
 typedef struct Timer Timer;
@@ -89,6 +92,7 @@ struct Worker {
         List foreign;     /* Foreign, owned */
         Holder **holders; /* while it is online: of what it holds or installs */
         size_t n_holders;
+        Heartbeat heartbeat; /* the last */
         bool is_configured, is_leaving;
         bool is_renewing; /* told to begin anew: nothing is given to it before its next hello */
         usec_t heard_usec;
@@ -152,6 +156,24 @@ typedef struct RegistryQuery {
         Timer timer;
 } RegistryQuery;
 
+typedef enum PeerLimit {
+        PEER_LIMIT_REQUESTS,
+        PEER_LIMIT_MEMORY,
+        PEER_LIMIT_RATE,
+        _PEER_LIMIT_MAX,
+} PeerLimit;
+
+/* What has happened since the start; router-stats.c. */
+typedef struct TrackStats TrackStats;
+
+typedef struct Stats {
+        List tracks; /* owned */
+        Hashmap *by_name;
+        Histogram waited[_CHANNEL_MAX]; /* until a worker got it */
+        uint64_t n_retried, n_workers_lost;
+        uint64_t n_limited[_PEER_SCOPE_MAX][_PEER_LIMIT_MAX];
+} Stats;
+
 struct Router {
         RouterPort port;
         Store *store; /* borrowed */
@@ -180,6 +202,8 @@ struct Router {
         Timer restart;
         size_t n_waiting, n_running;
         uint64_t n_answered[ANSWER_CODES_MAX];
+        Stats stats;
+        usec_t start_usec;
 };
 
 /* An answer, but for what belongs to who asked. */
@@ -244,6 +268,13 @@ enum {
 int peer_check(Router *router, Ask *ask, bool waits) _warn_unused_;
 void peer_forget_all(Router *router);
 
+/* router-stats.c */
+int stats_init(Stats *stats) _warn_unused_;
+void stats_done(Stats *stats);
+void stats_job_given(Router *router, const RouterJob *job);
+void stats_job_ended(Router *router, const RouterJob *job, StatusCode code);
+void stats_job_used(Router *router, const RouterJob *job, usec_t cpu_usec);
+
 /* router-job.c */
 /* Takes the ask, whatever comes of it. */
 int job_accept(Router *router, Ask *ask) _warn_unused_;
@@ -307,6 +338,10 @@ void registry_forget_worker(Router *router, const Worker *worker);
 RegistryQuery *registry_query_free(Router *router, RegistryQuery *query);
 /* {"container_versions": …}; NULL without memory. */
 json_object *container_versions(const Router *router);
+
+/* router-describe.c: each takes the ask. */
+int describe_jobs(Router *router, Ask *ask) _warn_unused_;
+int router_status(Router *router, Ask *ask) _warn_unused_;
 
 /* router-action.c: takes the ask. */
 int action_run(Router *router, Ask *ask) _warn_unused_;

@@ -100,6 +100,7 @@ static int worker_on_time(Router *router, Timer *timer)
 
         if (!(worker->principal->roles & ROLE_WORKER))
                 why = "it is allowed in no more";
+        router->stats.n_workers_lost++;
         log_worker(LOG_WARNING, MSG_ROUTER_WORKER_LOST, worker, "is lost", why);
         return worker_lose(router, worker, "the worker that ran it is lost");
 }
@@ -383,6 +384,7 @@ static int on_heartbeat(Router *router, Worker *worker, const PeerMessage *messa
         if (r != 0)
                 return r;
         worker->hello.slots = heartbeat.slots;
+        worker->heartbeat = heartbeat;
         while (heartbeat.running < worker->foreign.n_members)
                 foreign_free(router, CONTAINER_OF(list_first(&worker->foreign), Foreign, link));
         r = worker_say(router, worker, PEER_HEARTBEAT, json_object_new_object());
@@ -485,6 +487,8 @@ static int on_outcome(Router *router, Worker *worker, const PeerMessage *message
                 return r;
         parts = outcome_parts(&outcome, message);
         job = hashmap_get_str(router->jobs, outcome.job);
+        if (job && job->worker == worker && streq(job->token, outcome.token))
+                stats_job_used(router, job, outcome.cpu_usec);
         if (!job || job->worker != worker || !streq(job->token, outcome.token))
                 r = take_stray_outcome(router, worker, &outcome, &parts, job);
         else

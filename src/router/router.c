@@ -81,7 +81,10 @@ int router_new(const RouterPort *port, Store *store, bool force_worker_restart, 
         list_init(&router->kept_order);
         list_init(&router->idle_accounts);
         places_init(router);
+        router->start_usec = router_now(router);
         r = make_maps(router);
+        if (r == 0)
+                r = stats_init(&router->stats);
         if (r == 0)
                 *ret = TAKE_PTR(router);
         return r;
@@ -125,6 +128,7 @@ Router *router_free(Router *router)
         hashmap_free(router->kept);
         hashmap_free(router->restarted);
         hashmap_free(router->accounts);
+        stats_done(&router->stats);
         prioq_done(&router->timers);
         free(router);
         return NULL;

@@ -8,6 +8,7 @@
 #include "store.h"
 
 #include "basic/io-util.h"
+#include "shared/openmetrics.h"
 
 #define ROUTER_N_FRAMES_MAX 8U
 
@@ -52,5 +53,8 @@ int router_reload(Router *router, char **ret_error) _warn_unused_;
 
 /* "3 workers, 5 jobs running, 2 waiting", a new string; NULL without memory. */
 char *router_status_text(const Router *router);
+
+/* Families of metrics, without the last line. */
+void router_write_metrics(const Router *router, MetricWriter *writer);
 
 DEFINE_CLEANUP(Router *, router_free)

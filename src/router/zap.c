@@ -134,3 +134,8 @@ Zap *zap_free(Zap *zap)
         free(zap);
         return NULL;
 }
+
+uint64_t zap_n_refused(const Zap *zap)
+{
+        return zap->n_refused;
+}

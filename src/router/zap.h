@@ -13,5 +13,7 @@ typedef struct Zap Zap;
 /* Binds inproc://zeromq.zap.01 in the ZeroMQ context. `principals` is borrowed. */
 int zap_new(sd_event *event, void *context, Principals *principals, Zap **ret) _warn_unused_;
 Zap *zap_free(Zap *zap);
+/* Connections that were not let in. */
+uint64_t zap_n_refused(const Zap *zap);
 
 DEFINE_CLEANUP(Zap *, zap_free)

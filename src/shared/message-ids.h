@@ -20,6 +20,7 @@
 #define MSG_ROUTER_KEY_BAD            "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0d"
 #define MSG_ROUTER_CONNECTION_REFUSED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0e"
 #define MSG_ROUTER_PEER_LIMITED       "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0f"
+#define MSG_ROUTER_JOB_GIVEN          "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a10"
 
 /* Worker */
 #define MSG_WORKER_JOB_STARTED    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a21"

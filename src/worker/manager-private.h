@@ -12,6 +12,7 @@
 #include "outcome-store.h"
 #include "router-link.h"
 #include "run.h"
+#include "sandbox-status.h"
 
 #include "basic/list.h"
 
@@ -28,6 +29,7 @@ struct Manager {
         AwsIdentity *identity;
         S3Client *s3; /* NULL: this libcurl cannot */
         RunHost run_host;
+        SandboxStatus *sandbox;
         List tasks;     /* the jobs that run; owns its members, like the next */
         List questions; /* that the registry was asked */
         sd_event_source *patience, *hello_again, *last_acks;

@@ -58,7 +58,12 @@ int manager_say_configured(Manager *m)
 
 int manager_say_heartbeat(Manager *m)
 {
-        Heartbeat heartbeat = { .slots = manager_slots(m), .running = m->tasks.n_members };
+        SandboxFigures sandbox = sandbox_status_figures(m->sandbox);
+        Heartbeat heartbeat = { .slots = manager_slots(m),
+                                .running = m->tasks.n_members,
+                                .sandbox = sandbox.answers,
+                                .parked = sandbox.parked,
+                                .sandboxes = sandbox.running };
         struct sysinfo info;
 
         if (sysinfo(&info) == 0) /* /proc/loadavg is not there under the unit */

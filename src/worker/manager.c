@@ -168,6 +168,7 @@ Manager *manager_free(Manager *m)
         s3_client_free(m->s3);
         aws_identity_free(m->identity);
         curl_source_free(m->curl);
+        sandbox_status_free(m->sandbox);
         sd_event_source_disable_unref(m->patience);
         sd_event_source_disable_unref(m->hello_again);
         sd_event_source_disable_unref(m->last_acks);
@@ -238,6 +239,8 @@ int manager_new(sd_event *event, const WorkerSettings *settings, const ManagerOp
                 r = open_s3(m);
         if (r >= 0)
                 r = canary_new(&m->run_host, on_canary_change, m, &m->canary);
+        if (r >= 0)
+                r = sandbox_status_new(event, settings->sandbox, &m->sandbox);
         if (r >= 0)
                 r = add_timer(m, &m->patience, on_patience, true);
         if (r >= 0)

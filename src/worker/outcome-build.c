@@ -510,6 +510,7 @@ int outcome_build(const RunRecord *record, OutcomeText *ret)
         text.outcome.job = strdup(record->job->job);
         text.outcome.token = strdup(record->job->token);
         text.outcome.resend_key = record->job->resend_key ? strdup(record->job->resend_key) : NULL;
+        text.outcome.cpu_usec = guest_ran(record) ? record->answer.usage.cpu_usec : 0;
         if (!text.outcome.job || !text.outcome.token ||
             (record->job->resend_key && !text.outcome.resend_key))
                 return -ENOMEM;

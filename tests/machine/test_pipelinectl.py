@@ -221,15 +221,16 @@ class Deploy(Case):
         rows = [line.split() for line in self.run_ctl("workers").stdout.splitlines()]
         self.assertIn(["ruby-0", "test_runners", "any", "online", "1", "of", "2", "ruby/v3"], rows)
         self.assertIn(["ruby-1", "test_runners", "ruby", "online", "1", "of", "2", "ruby/v3:failed"], rows)
-        self.assertIn("queued   7", self.run_ctl("status").stdout)
+        self.assertIn("7 waiting", self.run_ctl("status").stdout)
         self.assertEqual(json.loads(self.run_ctl("status", "--json").stdout)["router_status"]["queued"], 7)
 
     def test_rubbish_in_answers_is_survived(self):
         for rubbish in ("null", "[]", '"x"', '{"workers_info": {}}', '{"workers_info": [1, null, {"held": 3}]}',
-                        '{"container_versions": {"a": {"b": [null, {}]}, "c": 1}}', '{"router_status": []}'):
-            for action in ("describe_workers", "current_config", "router_status", "test_solution"):
+                        '{"container_versions": {"a": {"b": [null, {}]}, "c": 1}}', '{"router_status": []}',
+                        '{"jobs_info": [1, null, {"job": 3, "age_milliseconds": "x"}]}', '{"jobs_info": 3}'):
+            for action in ("describe_workers", "describe_jobs", "current_config", "router_status", "test_solution"):
                 self.router.answers[action] = reply(rubbish)
-            for verb in ("versions", "workers", "status"):
+            for verb in ("versions", "workers", "status", "jobs", "top"):
                 self.run_ctl(verb)
             self.run_ctl("test", "ruby", "two-fer", "file:///x/", "--version", "v1")
 

@@ -33,7 +33,7 @@ def restart_router():
 
 def setUpModule():
     suite.run("ip", "address", "add", f"{ADDRESS}/32", "dev", "lo")
-    DROP_IN.parent.mkdir(parents=True)
+    DROP_IN.parent.mkdir(parents=True, exist_ok=True)
     DROP_IN.write_text(f"[Socket]\nListenStream={ADDRESS}:5555\n")
     suite.run("systemctl", "daemon-reload")
 
