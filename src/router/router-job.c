@@ -257,9 +257,9 @@ static void job_log_given(const RouterJob *job, usec_t now)
                               { "PIPELINE_CHANNEL", channel_to_string(request->channel) },
                               { "PIPELINE_TRACK", request->track }, { "PIPELINE_ATTEMPT", attempt },
                               { "PIPELINE_WORKER", job->worker->hello.name }),
-                   "Job %s (%s %s, version %s) of %s goes to %s after %" PRIu64 " ms", job->id,
-                   request->track, request->exercise, request->version, job->ask->principal->name,
-                   job->worker->hello.name, (now - job->ask->start_usec) / USEC_PER_MSEC);
+                   "Job %s goes to %s after %" PRIu64 " ms: %s %s, version %s, asked for by %s", job->id,
+                   job->worker->hello.name, (now - job->ask->start_usec) / USEC_PER_MSEC, request->track,
+                   request->exercise, request->version, job->ask->principal->name);
 }
 
 /* ROUTER_GONE where the worker is. A job whose version was unloaded while it waited is answered. */

@@ -18,6 +18,7 @@
 #include "basic/string-util.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 /* pipeline-init may send a whole read more than the limit. */
 #define OUTPUT_SLACK FRAME_PAYLOAD_MAX
@@ -52,11 +53,16 @@ static void run_done(Connection *connection)
 
 static void log_end(const Run *run, const Verdict *verdict)
 {
+        _cleanup_free_ char *memory =
+                verdict->memory_peak > 0 ? string_format(", %" PRIu64 " MiB", verdict->memory_peak >> 20)
+                                         : NULL;
+
         log_struct(LOG_INFO,
                    LOG_FIELDS({ "PIPELINE_JOB", run->plan.job }, { "PIPELINE_SCOPE", verdict->scope },
                               { "PIPELINE_CAUSE", cause_name(verdict->cause) },
                               { "MESSAGE_ID", MSG_SANDBOX_ENDED }),
-                   "Job %s ended: %s", run->plan.job, cause_name(verdict->cause));
+                   "Job %s ended: %s, %" PRIu64 " ms of CPU%s", run->plan.job, cause_name(verdict->cause),
+                   verdict->cpu_usec / USEC_PER_MSEC, memory ?: "");
 }
 
 /* Reads the accounting and answers; that ends the sandbox too. */

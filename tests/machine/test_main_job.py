@@ -134,7 +134,7 @@ class Operators(Case):
         job = self.assert_runs()["context"]["job"]
         self.assertTrue(wait_until(lambda: suite.run("pipelinectl", "logs", job).count("\n") >= 3))
         story = suite.run("pipelinectl", "logs", job)
-        for who in ("pipeline-router", "pipeline-worker", "pipeline-sandbox"):
+        for who in (" router ", " worker ", " sandboxd "):
             self.assertIn(who, story)
 
     def test_a_user_without_rights_is_told_the_command(self):

@@ -253,6 +253,13 @@ class Shown(Case):
         self.assertEqual(records[0]["PIPELINE_WORKER"], WORKER)
         for record in records[1:4]:
             self.assertTrue(record["PIPELINE_SCOPE"].endswith(".scope"))
+        lines = suite.run("pipelinectl", "logs", job).splitlines()
+        self.assertRegex(lines[0], rf"^Job {job}, \d{{4}}-\d\d-\d\d$")
+        self.assertRegex(lines[1], rf"^[0-9:.]+ +\+0.000 s +router +goes to {WORKER} after \d+ ms: {TRACK} nonzero, version v1")
+        self.assertRegex(lines[-2], rf"^[0-9:.]+ +\+\d+\.\d+ s +worker {WORKER} .*513: its exit status is 7$")
+        self.assertNotIn(job, "".join(lines[1:]))
+        unknown = subprocess.run(["pipelinectl", "logs", "f" * 32], capture_output=True, text=True, check=False)
+        self.assertEqual((unknown.returncode, unknown.stdout), (1, ""))
         catalog = subprocess.run(["journalctl", "--list-catalog"], capture_output=True, text=True, check=False).stdout
         for record in records:
             self.assertIn(record["MESSAGE_ID"], catalog)
