@@ -64,6 +64,7 @@ static const JsonField job_fields[] = {
         { "limits", &field_struct, offsetof(Job, limits), .table = &limits_table },
         JOB_TEXT(profile, slug_is_valid, "a name"),
         { "entrypoint", &field_texts, offsetof(Job, entrypoint), .optional = true, .max = 256 },
+        { "late_success", &field_bool, offsetof(Job, late_success), .optional = true },
         { "setup_usec", &field_uint, offsetof(Job, setup_usec), .max = 3600 * USEC_PER_SEC },
         { "resend_key", &field_text, offsetof(Job, resend_key), .optional = true,
           .is_valid = resend_key_is_valid, .form = "a key" },

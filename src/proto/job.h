@@ -41,6 +41,7 @@ typedef struct Job {
         Limits limits;
         char *profile;     /* a name */
         char **entrypoint; /* NULL: the worker finds it */
+        bool late_success; /* a result that is complete when the wall time ends is one */
         usec_t setup_usec;
         char *resend_key; /* or NULL */
 } Job;

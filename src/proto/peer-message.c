@@ -354,6 +354,7 @@ static const JsonField track_settings_fields[] = {
           .is_valid = slug_is_valid, .form = "a slug" },
         { "canary_input", &field_text, offsetof(TrackSettings, canary_input), .optional = true,
           .max = CANARY_INPUT_MAX },
+        { "late_success", &field_bool, offsetof(TrackSettings, late_success), .optional = true },
 };
 
 static const JsonTable track_settings_table = JSON_TABLE(TrackSettings, track_settings_fields);

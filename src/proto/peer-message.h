@@ -124,6 +124,7 @@ typedef struct TrackSettings {
         /* What a worker tries before it takes jobs. Without an exercise it is the suite's own. */
         bool canary_is_off;
         char *canary_exercise, *canary_input; /* both, or NULL */
+        bool late_success;                    /* as in Job */
 } TrackSettings;
 
 typedef struct Configure {

@@ -176,6 +176,13 @@ uint64_t cgroup_memory_peak(const Cgroup *cgroup)
         return read_number(cgroup, "memory.peak", &value) < 0 ? 0 : value;
 }
 
+uint64_t cgroup_processes_peak(const Cgroup *cgroup)
+{
+        uint64_t value;
+
+        return read_number(cgroup, "pids.peak", &value) < 0 ? 0 : value;
+}
+
 usec_t cgroup_cpu_usec(const Cgroup *cgroup)
 {
         _cleanup_close_ int fd = open_file(cgroup->folder_fd, "cpu.stat");

@@ -46,6 +46,7 @@ uint64_t cgroup_oom_kills(const Cgroup *cgroup);
 uint64_t cgroup_refused_processes(const Cgroup *cgroup);
 /* 0 where the kernel does not say. */
 uint64_t cgroup_memory_peak(const Cgroup *cgroup);
+uint64_t cgroup_processes_peak(const Cgroup *cgroup);
 usec_t cgroup_cpu_usec(const Cgroup *cgroup);
 
 /* Kills every process in it at once. */

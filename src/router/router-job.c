@@ -239,6 +239,7 @@ static json_object *job_text(Router *router, RouterJob *job, const StoreTrack *t
                 .limits = job->limits,
                 .profile = track->settings.profile,
                 .entrypoint = track->settings.entrypoint,
+                .late_success = track->settings.late_success,
                 .setup_usec = store_config(router->store)->times.setup_usec,
                 .resend_key = job->resend_key[0] != '\0' ? job->resend_key : NULL,
         };

@@ -106,6 +106,13 @@ static int read_canary(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, vo
         return slug && (!settings->canary_exercise || !settings->canary_input) ? -ENOMEM : 0;
 }
 
+static int read_switch(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
+{
+        const char *s = conf_scalar(node);
+
+        return s && parse_bool(s, target) == 0 ? 0 : conf_bad(walk, node, "must be yes or no");
+}
+
 static int read_roles(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
 {
         _cleanup_(strv_freep) char **names = NULL;
@@ -160,6 +167,7 @@ static const ConfKey setting_keys[] = {
         SETTING("profile", YAML_SCALAR_NODE, read_profile, settings.profile, 0, 0),
         SETTING("entrypoint", YAML_SEQUENCE_NODE, conf_texts, settings.entrypoint, 0, 256),
         SETTING("canary", YAML_NO_NODE, read_canary, settings, 0, 0),
+        SETTING("late_success", YAML_SCALAR_NODE, read_switch, settings.late_success, 0, 0),
         { .key = NULL, .handler = unknown_setting },
 };
 
@@ -219,6 +227,7 @@ static int copy_base(const StoreTrack *base, Channel channel, const char *name, 
         *ret = (StoreTrack){
                 .channel = channel,
                 .settings = { .limits = base->settings.limits,
+                              .late_success = base->settings.late_success,
                               .track = strdup(name),
                               .profile = strdup(base->settings.profile) },
                 .wall_max_usec = base->wall_max_usec,

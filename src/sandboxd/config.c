@@ -30,6 +30,8 @@ static const Config defaults = {
         .parked_usec = 600 * USEC_PER_SEC,
         .connections_max = 256,
         .runtime = "/usr/bin/crun",
+        .image_age_usec = 7 * 24 * 3600 * USEC_PER_SEC,
+        .image_free_bytes = 2 * GIB,
 };
 
 static int parse_runtime(const char *value, void *ret)
@@ -47,6 +49,8 @@ static const SettingKey keys[] = {
         { "ParkedAge", setting_span, offsetof(Config, parked_usec), "a time, such as 10min" },
         { "Connections", setting_number, offsetof(Config, connections_max), "a number" },
         { "Runtime", parse_runtime, offsetof(Config, runtime), "an absolute path" },
+        { "ImageAge", setting_span, offsetof(Config, image_age_usec), "a time, such as 7d" },
+        { "ImageFreeSpace", setting_bytes, offsetof(Config, image_free_bytes), "bytes, such as 2G" },
         { "UnenforcedLimits", setting_switch, offsetof(Config, unenforced_limits), "yes or no" },
         { "MaxWallTime", setting_span, offsetof(Config, ceilings.wall_usec), "a time, such as 10min" },
         { "MaxMemory", setting_bytes, offsetof(Config, ceilings.memory_bytes), "bytes, such as 8G" },

@@ -15,6 +15,8 @@ typedef struct Config {
         usec_t parked_usec;             /* age at which one retires */
         uint64_t connections_max;       /* by one listening socket */
         char runtime[CONFIG_PATH_SIZE]; /* the OCI runtime, an absolute path */
+        usec_t image_age_usec;          /* unused for so long an image goes */
+        uint64_t image_free_bytes;      /* with less room than this on the disk, sooner */
         bool unenforced_limits;         /* run jobs although the kernel enforces no limits */
 } Config;
 

@@ -131,7 +131,7 @@ static int load_profiles(Manager *manager)
 
 /* Orders */
 
-static const OrderType *const orders[] = { &order_run,    &order_install, &order_images,
+static const OrderType *const orders[] = { &order_run,    &order_install, &order_images, &order_hold,
                                            &order_remove, &order_status,  NULL };
 
 /* Lifecycle */
@@ -178,7 +178,10 @@ static int make_pool(Manager *manager, const ManagerOptions *options)
                 .runtime_folder = options->runtime,
                 .init_program = options->init_program,
         };
-        return pool_init(&manager->pool, &manager->context, manager->store);
+        r = pool_init(&manager->pool, &manager->context, manager->store);
+        return r < 0 ? r
+                     : collector_init(&manager->collector, manager->event, manager->store, &manager->pool,
+                                      &manager->config);
 }
 
 static int serve(Manager *manager, const ManagerOptions *options)
@@ -226,6 +229,7 @@ void manager_done(Manager *manager)
         if (!manager->event)
                 return;
         order_server_done(&manager->server);
+        collector_done(&manager->collector);
         if (manager->pool.context)
                 pool_done(&manager->pool);
         scope_manager_free(manager->scopes);

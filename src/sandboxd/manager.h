@@ -3,6 +3,7 @@
 
 /* All that the daemon has: one of each. */
 
+#include "collector.h"
 #include "pool.h"
 #include "rootless/order-server.h"
 #include "seccomp-profile.h"
@@ -27,6 +28,7 @@ typedef struct Manager {
         ScopeManager *scopes;
         SandboxContext context;
         Pool pool;
+        Collector collector;
         Hashmap *profiles; /* name -> SeccompPrograms, owned */
         char *unfit;       /* why no job is taken; NULL: they are */
         OrderServer server;

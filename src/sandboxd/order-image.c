@@ -79,6 +79,7 @@ static bool answer_description(Install *install)
                 connection_refuse(install->connection, r,
                                   "a path to probe is not absolute, or there are too many");
         else {
+                collector_note(&manager_of(install->connection)->collector, install->order.digest);
                 answer = json_tokener_parse(text);
                 if (!answer || json_add_uint(answer, "code", 0) < 0)
                         connection_fail(install->connection, -ENOMEM, "describe the image");
@@ -219,6 +220,8 @@ static void remove_start(Connection *connection, json_object *order)
                 return;
         if (pool_image_is_running(&manager->pool, image.digest))
                 connection_refuse(connection, STATUS_BAD_INPUT, "the image is in use");
+        else if (collector_is_held(&manager->collector, image.digest))
+                connection_refuse(connection, STATUS_BAD_INPUT, "a worker holds the image");
         else {
                 pool_retire(&manager->pool, image.digest);
                 r = store_remove(manager->store, image.digest);

@@ -74,6 +74,7 @@ static void conclude(Run *run, Verdict *verdict)
         verdict->limits = run->plan.limits;
         verdict->cpu_usec = usage.cpu_usec;
         verdict->memory_peak = usage.memory_peak;
+        verdict->processes_peak = usage.processes_peak;
         verdict->limits_enforced = manager_of(run->connection)->context.limits_enforced;
         verdict->scope = sandbox_scope_name(run->sandbox);
         log_end(run, verdict);

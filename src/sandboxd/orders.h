@@ -6,7 +6,7 @@
 #include "manager.h"
 #include "rootless/connection.h"
 
-extern const OrderType order_run, order_install, order_images, order_remove, order_status;
+extern const OrderType order_run, order_install, order_images, order_hold, order_remove, order_status;
 
 static inline Manager *manager_of(const Connection *connection)
 {

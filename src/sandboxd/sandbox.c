@@ -615,10 +615,12 @@ int sandbox_start_guest(Sandbox *sandbox, const Limits *limits)
 
 void sandbox_read_usage(const Sandbox *sandbox, SandboxUsage *ret)
 {
-        usec_t cpu_usec = cgroup_is_open(&sandbox->cgroup) ? cgroup_cpu_usec(&sandbox->cgroup) : 0;
+        bool is_there = cgroup_is_open(&sandbox->cgroup);
+        usec_t cpu_usec = is_there ? cgroup_cpu_usec(&sandbox->cgroup) : 0;
 
         *ret = (SandboxUsage){
                 .cpu_usec = cpu_usec > sandbox->cpu_base_usec ? cpu_usec - sandbox->cpu_base_usec : 0,
-                .memory_peak = cgroup_is_open(&sandbox->cgroup) ? cgroup_memory_peak(&sandbox->cgroup) : 0,
+                .memory_peak = is_there ? cgroup_memory_peak(&sandbox->cgroup) : 0,
+                .processes_peak = is_there ? cgroup_processes_peak(&sandbox->cgroup) : 0,
         };
 }

@@ -95,8 +95,8 @@ int sandbox_start_guest(Sandbox *sandbox, const Limits *limits) _warn_unused_;
 bool sandbox_check_fault(const Sandbox *sandbox, SandboxFault *ret);
 
 typedef struct SandboxUsage {
-        usec_t cpu_usec;      /* since it was taken */
-        uint64_t memory_peak; /* 0: the kernel does not say */
+        usec_t cpu_usec;                      /* since it was taken */
+        uint64_t memory_peak, processes_peak; /* 0: the kernel does not say */
 } SandboxUsage;
 void sandbox_read_usage(const Sandbox *sandbox, SandboxUsage *ret);
 

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -241,6 +242,42 @@ int store_images(const Store *store, char ***ret)
                         return r;
         }
         *ret = TAKE_PTR(digests);
+        return 0;
+}
+
+/* Use */
+
+int store_used(const Store *store, const char *digest, usec_t *ret_usec)
+{
+        _cleanup_free_ char *path = digest_hex(digest) ? store_image_path(digest) : NULL;
+        struct stat st;
+
+        if (!path)
+                return digest_hex(digest) ? -ENOMEM : STORE_BAD_DIGEST;
+        if (fstatat(store->folder_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? STORE_MISSING : -errno;
+        *ret_usec = (usec_t) st.st_mtim.tv_sec * USEC_PER_SEC + (usec_t) st.st_mtim.tv_nsec / 1000;
+        return 0;
+}
+
+int store_touch(const Store *store, const char *digest)
+{
+        _cleanup_free_ char *path = digest_hex(digest) ? store_image_path(digest) : NULL;
+
+        if (!path)
+                return digest_hex(digest) ? -ENOMEM : STORE_BAD_DIGEST;
+        if (utimensat(store->folder_fd, path, NULL, AT_SYMLINK_NOFOLLOW) < 0)
+                return errno == ENOENT ? STORE_MISSING : -errno;
+        return 0;
+}
+
+int store_free_size(const Store *store, uint64_t *ret)
+{
+        struct statvfs fs;
+
+        if (fstatvfs(store->folder_fd, &fs) < 0)
+                return -errno;
+        *ret = (uint64_t) fs.f_bavail * fs.f_frsize;
         return 0;
 }
 

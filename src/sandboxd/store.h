@@ -5,6 +5,8 @@
 
 #include "rootless/identity.h"
 
+#include "basic/time-util.h"
+
 #include <systemd/sd-event.h>
 
 typedef struct Store Store;
@@ -30,6 +32,11 @@ enum {
 int store_find(const Store *store, const char *digest, char **ret_rootfs) _warn_unused_;
 /* The digests of all images. */
 int store_images(const Store *store, char ***ret) _warn_unused_;
+/* When it was used last, on the real-time clock; that it was used now. STORE_BAD_DIGEST, STORE_MISSING. */
+int store_used(const Store *store, const char *digest, usec_t *ret_usec) _warn_unused_;
+int store_touch(const Store *store, const char *digest) _warn_unused_;
+/* Room that the store's file system has. */
+int store_free_size(const Store *store, uint64_t *ret) _warn_unused_;
 /* Takes an image away: it is gone when this returns, its files follow. That nothing runs in it is the
  * caller's to see. STORE_BAD_DIGEST, STORE_MISSING. */
 int store_remove(Store *store, const char *digest) _warn_unused_;

@@ -87,6 +87,13 @@ static int add_limit(json_object *answer, const Verdict *verdict)
         return json_add(answer, "limit", TAKE_PTR(limit));
 }
 
+static int add_peak(json_object *usage, const char *name, uint64_t value)
+{
+        if (value > 0)
+                return json_add_uint(usage, name, value);
+        return json_object_object_add(usage, name, NULL) < 0 ? -ENOMEM : 0;
+}
+
 static int add_usage(json_object *answer, const Verdict *v)
 {
         _cleanup_json_ json_object *usage = json_object_new_object();
@@ -104,8 +111,8 @@ static int add_usage(json_object *answer, const Verdict *v)
         for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
                 if (json_add_uint(usage, numbers[i].name, numbers[i].value) < 0)
                         return -ENOMEM;
-        if (v->memory_peak == 0 ? json_object_object_add(usage, "memory_peak_bytes", NULL) < 0
-                                : json_add_uint(usage, "memory_peak_bytes", v->memory_peak) < 0)
+        if (add_peak(usage, "memory_peak_bytes", v->memory_peak) < 0 ||
+            add_peak(usage, "processes_peak", v->processes_peak) < 0)
                 return -ENOMEM;
         return json_add(answer, "usage", TAKE_PTR(usage));
 }

@@ -26,7 +26,7 @@ typedef struct Verdict {
         uint64_t status; /* the exit status, or the signal's number */
         Limits limits;
         usec_t wall_usec, cpu_usec;
-        uint64_t memory_peak; /* 0: not known */
+        uint64_t memory_peak, processes_peak; /* 0: not known */
         uint64_t written_size, inodes, stdout_size, stderr_size;
         bool limits_enforced;
         const char *scope; /* borrowed */

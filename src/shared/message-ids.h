@@ -33,8 +33,9 @@
 #define MSG_WORKER_CANARY_WELL    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a2d"
 
 /* Sandbox */
-#define MSG_SANDBOX_STARTED       "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a41"
-#define MSG_SANDBOX_ENDED         "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a42"
-#define MSG_SANDBOX_NO_LIMITS     "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a43"
-#define MSG_SANDBOX_IMAGE_REFUSED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a44"
-#define MSG_SANDBOX_MANAGER_LOST  "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a45"
+#define MSG_SANDBOX_STARTED         "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a41"
+#define MSG_SANDBOX_ENDED           "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a42"
+#define MSG_SANDBOX_NO_LIMITS       "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a43"
+#define MSG_SANDBOX_IMAGE_REFUSED   "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a44"
+#define MSG_SANDBOX_MANAGER_LOST    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a45"
+#define MSG_SANDBOX_IMAGE_COLLECTED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a4c"

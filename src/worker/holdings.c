@@ -5,6 +5,7 @@
 #include "holdings.h"
 
 #include "install.h"
+#include "keeper.h"
 
 #include "basic/list.h"
 #include "basic/string-util.h"
@@ -58,6 +59,7 @@ struct Holdings {
         void *userdata;
         List versions; /* owns its members */
         sd_event_source *timer;
+        Keeper *keeper;
         /* The install under way. */
         Version *current;
         Install *install;
@@ -100,6 +102,7 @@ Holdings *holdings_free(Holdings *h)
         LIST_FOREACH(Version, version, &h->versions, link)
                 forget(h, version);
         sd_event_source_disable_unref(h->timer);
+        keeper_free(h->keeper);
         free(h);
         return NULL;
 }
@@ -110,6 +113,22 @@ static int wake_at(Holdings *h, usec_t usec)
         int r = sd_event_source_set_time(h->timer, usec);
 
         return r < 0 ? r : sd_event_source_set_enabled(h->timer, SD_EVENT_ONESHOT);
+}
+
+/* All that have a digest shall stay with the sandbox service, whatever their state is. */
+static int keep_all(Holdings *h)
+{
+        _cleanup_(strv_freep) char **digests = NULL;
+
+        LIST_FOREACH(Version, version, &h->versions, link) {
+                int r = version->digest && !strv_contains(digests, version->digest)
+                                ? strv_extend(&digests, version->digest)
+                                : 0;
+
+                if (r < 0)
+                        return r;
+        }
+        return keeper_want(h->keeper, digests);
 }
 
 static int set_state(Holdings *h, Version *version, VersionState state)
@@ -202,6 +221,8 @@ static int on_succeeded(const char *digest, Entrypoint *entrypoint, void *userda
                 version->digest = strdup(digest);
                 if (!version->digest)
                         return -ENOMEM;
+                if (keep_all(h) < 0)
+                        return -ENOMEM;
         }
         entrypoint_done(&version->entrypoint);
         version->entrypoint = *entrypoint;
@@ -280,6 +301,8 @@ int holdings_new(sd_event *event, const WorkerSettings *settings, HoldingsHandle
         };
         list_init(&h->versions);
         r = sd_event_add_time(event, &h->timer, CLOCK_MONOTONIC, 0, TIMER_ACCURACY, on_timer, h);
+        if (r >= 0)
+                r = keeper_new(event, settings, &h->keeper);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(h);
@@ -358,7 +381,8 @@ int holdings_configure(Holdings *h, const Configure *configure)
                 else
                         version->is_wanted = false;
         }
-        return wake_at(h, 0);
+        r = keep_all(h);
+        return r < 0 ? r : wake_at(h, 0);
 }
 
 /* How it stands. */

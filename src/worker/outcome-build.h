@@ -10,7 +10,7 @@
 /* The answer of sandboxd to `run`, docs/PROTOCOL.md part 3. */
 typedef struct SandboxUsage {
         usec_t wall_usec, cpu_usec;
-        uint64_t memory_peak_bytes; /* 0: the kernel does not say */
+        uint64_t memory_peak_bytes, processes_peak; /* 0: the kernel does not say */
         uint64_t written_bytes, written_inodes;
         uint64_t stdout_bytes, stderr_bytes;
 } SandboxUsage;

@@ -19,6 +19,7 @@ import shutil
 import socket
 import stat
 import struct
+import subprocess
 import tarfile
 import tempfile
 import time
@@ -163,8 +164,8 @@ def remove_all():
         ask(order="remove", digest=digest)
 
 
-def wait_until(condition, what):
-    for _ in range(100):
+def wait_until(condition, what, seconds=5):
+    for _ in range(seconds * 20):
         if condition():
             return
         time.sleep(0.05)
@@ -301,6 +302,51 @@ class Good(ImagesTest):
         begin_install(Image(big)).close()
         time.sleep(0.3)
         remove_all()  # if it was quicker; tearDown looks for the rest
+
+
+class Collected(ImagesTest):
+    """Ages of seconds instead of days."""
+
+    def setUp(self):
+        super().setUp()
+        self.conf = pathlib.Path("/etc/pipeline/sandbox.conf")
+        self.plain = self.conf.read_text()
+        self.set("ImageAge=2s\nImageFreeSpace=0\n")
+
+    def tearDown(self):
+        self.set("")
+        super().tearDown()
+
+    def set(self, text):
+        self.conf.write_text(self.plain + text)
+        subprocess.run(["systemctl", "restart", "pipeline-sandbox.service"], check=True)
+
+    def test_old_ones_go_held_ones_stay(self):
+        held, old = Image(), Image(layer(folder("opt"), entry("opt/other", b"x")))
+        digests = [digest_of(image.blobs()[0]) for image in (held, old)]
+        self.assertEqual(ask(order="hold", digests=["sha256:x"])["code"], 400)
+        with order(order="hold", digests=digests[:1]):
+            for image in (held, old):
+                self.assert_installed(image)
+            began = time.monotonic()
+            wait_until(lambda: digests[1] not in ask(order="images")["images"], "the old one stays", 20)
+            self.assertGreaterEqual(time.monotonic() - began, 1.5)
+            time.sleep(2.5)
+            self.assertEqual(ask(order="images")["images"], digests[:1])
+            self.assertEqual(ask(order="remove", digest=digests[0])["code"], 400)
+        wait_until(lambda: not ask(order="images")["images"], "nobody holds it any more", 20)
+
+    def test_without_room_the_oldest_goes_first(self):
+        self.set("ImageAge=1h\nImageFreeSpace=8E\n".replace("8E", "8191T"))
+        images = [Image(layer(folder("opt"), entry(f"opt/{n}", b"x"))) for n in range(2)]
+        for image in images:
+            self.assert_installed(image)
+        long_ago = time.time() - 7200
+        older = digest_of(images[1].blobs()[0])
+        os.utime(STORE / "images" / older.replace(":", "-"), (long_ago, long_ago))
+        subprocess.run(["systemctl", "restart", "pipeline-sandbox.service"], check=True)
+        wait_until(lambda: older not in ask(order="images")["images"], "the older one stays", 30)
+        self.assertEqual(ask(order="images")["images"], [digest_of(images[0].blobs()[0])])  # used within the hour
 
 
 class Bad(ImagesTest):

@@ -129,7 +129,7 @@ class Sandbox:
         self.run = lambda c: (c.read_input(), c.send(frame(STARTED, b'{"scope": "a.scope"}')),
                               c.send(result_frames("results.json", RESULTS)), c.answer(**exited()))
         self.refuse = {}                # digest: answer
-        self.installs, self.runs = [], queue.Queue()
+        self.installs, self.runs, self.held = [], queue.Queue(), []
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
@@ -141,10 +141,15 @@ class Sandbox:
             threading.Thread(target=self.take, args=(sock,), daemon=True).start()
 
     def take(self, sock):
-        with sock, contextlib.suppress(ConnectionError):
+        with sock, contextlib.suppress(ConnectionError, TypeError):  # it went before it said a word
             connection = Connection(sock)
             if connection.order["order"] == "install":
                 self.install(connection)
+            elif connection.order["order"] == "hold":
+                self.held.append(connection.order["digests"])
+                while sock.recv(4096):
+                    pass
+                self.held.remove(connection.order["digests"])
             else:
                 self.runs.put(connection)
                 self.run(connection)
@@ -409,6 +414,17 @@ class Install(Case):
                                       .get("state") == "failed")
         self.assertIn("bin/run.sh", body["installing"]["ruby"]["v1"]["error"])
         self.assertEqual(self.run_job()[1]["status_code"], 512)
+
+    def test_what_is_wanted_is_held(self):
+        _, digest = self.holding()
+        self.assertEqual(self.sandbox.held, [[digest]])
+        self.router.configure({})
+        self.router.receive("configured", match=lambda b: not b["held"])
+        for _ in range(100):
+            if not self.sandbox.held:
+                return
+            time.sleep(0.02)
+        self.fail(f"still held: {self.sandbox.held}")
 
     def test_what_is_no_longer_wanted_is_forgotten(self):
         _, digest = self.holding()
@@ -772,6 +788,24 @@ class Ends(Case):
         worker.send_signal(signal.SIGTERM)
         self.router.receive("goodbye")
         self.assertIsNone(worker.poll())
+        gate.set()
+        self.assertEqual(self.router.outcome()[0]["status_code"], 200)
+        self.assertEqual(worker.wait(3), 0)
+
+    def test_a_router_that_restarts_meanwhile_gets_the_outcome(self):
+        worker, _ = self.holding()
+        gate = threading.Event()
+        plain = self.sandbox.run
+        self.sandbox.run = lambda c: (gate.wait(10), plain(c))
+        job = self.router.job(input=self.solution())
+        self.sandbox.runs.get(timeout=2)
+        worker.send_signal(signal.SIGTERM)
+        self.router.receive("goodbye")
+        self.router.close()
+        self.router.open()
+        hello, _ = self.router.receive("hello", timeout=10)
+        self.assertEqual([(j["job"], j["token"]) for j in hello["jobs"]], [(job["job"], TOKEN)])
+        self.router.receive("goodbye")
         gate.set()
         self.assertEqual(self.router.outcome()[0]["status_code"], 200)
         self.assertEqual(worker.wait(3), 0)

@@ -252,6 +252,43 @@ static void test_causes_have_their_codes(void **state)
         }
 }
 
+static void late(Fixture *f, Channel channel, const char *result, bool is_allowed)
+{
+        fixture_init(f, channel, result);
+        free(f->record.answer.cause);
+        f->record.answer.cause = strdup("wall_time");
+        f->job.late_success = is_allowed;
+        assert_int_equal(outcome_build(&f->record, &f->text), 0);
+}
+
+static void test_a_late_result_counts_where_the_track_says_so(void **state)
+{
+        static const struct {
+                Channel channel;
+                const char *result;
+                bool is_allowed;
+                uint64_t code;
+        } cases[] = {
+                { CHANNEL_TEST_RUNNERS, RESULT_TEXT, true, 200 },
+                { CHANNEL_TEST_RUNNERS, RESULT_TEXT, false, 401 },
+                { CHANNEL_TEST_RUNNERS, "{\"status\": \"pa", true, 401 },
+                { CHANNEL_TEST_RUNNERS, NULL, true, 401 },
+                { CHANNEL_REPRESENTERS, "text", true, 200 },
+                { CHANNEL_REPRESENTERS, "", true, 401 },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_(fixture_done) Fixture f = {};
+                bool is_late = cases[i].code == 200;
+
+                late(&f, cases[i].channel, cases[i].result, cases[i].is_allowed);
+                assert_int_equal(f.text.outcome.status_code, cases[i].code);
+                assert_int_equal(strstr(part(&f, OUTCOME_CONTEXT), "\"late_success\": true") != NULL,
+                                 is_late);
+                assert_int_equal(f.text.parts[OUTCOME_RESPONSE].size > 0, is_late);
+        }
+}
+
 static void test_what_failed_before_the_guest_has_its_code(void **state)
 {
         _cleanup_(fixture_done) Fixture f = {}, refused = {};
@@ -376,6 +413,7 @@ int main(void)
                 cmocka_unit_test(test_a_text_that_grows_too_large_is_no_result),
                 cmocka_unit_test(test_a_failed_analyzers_result_is_told_all_the_same),
                 cmocka_unit_test(test_causes_have_their_codes),
+                cmocka_unit_test(test_a_late_result_counts_where_the_track_says_so),
                 cmocka_unit_test(test_what_failed_before_the_guest_has_its_code),
                 cmocka_unit_test(test_streams_are_bounded_and_escaped),
                 cmocka_unit_test(test_answers_are_read),
