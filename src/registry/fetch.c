@@ -372,28 +372,6 @@ static int get_manifest(Fetch *fetch, Manifest *manifest, ImageManifest *image, 
         return check_room(fetch, ret_error);
 }
 
-static int get_all(Fetch *fetch, char **ret_error)
-{
-        _cleanup_(image_manifest_done) ImageManifest image = {};
-        _cleanup_(manifest_done) Manifest manifest = {};
-        int r;
-
-        r = get_manifest(fetch, &manifest, &image, ret_error);
-        if (r == 0)
-                r = need_blob(fetch, &image.config, ret_error);
-        for (size_t i = 0; r == 0 && i < image.n_layers; i++)
-                r = need_blob(fetch, &image.layers[i], ret_error);
-        if (r != 0)
-                return r;
-        show_progress(fetch, true);
-        r = write_layout(fetch, &manifest);
-        if (r == 0 &&
-            (renameat(fetch->folder_fd, fetch->partial, fetch->folder_fd, digest_hex(fetch->digest)) < 0 ||
-             fsync(fetch->folder_fd) < 0))
-                r = -errno;
-        return r < 0 ? cannot(ret_error, "write the image", r) : 0;
-}
-
 static int make_partial(Fetch *fetch)
 {
         _cleanup_close_ int blobs_fd = -EBADF, inner_fd = -EBADF;
@@ -406,6 +384,32 @@ static int make_partial(Fetch *fetch)
         if (r == 0)
                 r = open_folder(fetch->partial_fd, "blobs", &blobs_fd);
         return r < 0 ? r : open_folder(blobs_fd, "sha256", &inner_fd);
+}
+
+static int get_all(Fetch *fetch, char **ret_error)
+{
+        _cleanup_(image_manifest_done) ImageManifest image = {};
+        _cleanup_(manifest_done) Manifest manifest = {};
+        int r;
+
+        r = get_manifest(fetch, &manifest, &image, ret_error);
+        if (r != 0)
+                return r;
+        r = make_partial(fetch);
+        if (r < 0)
+                return cannot(ret_error, "use its folder for images", r);
+        r = need_blob(fetch, &image.config, ret_error);
+        for (size_t i = 0; r == 0 && i < image.n_layers; i++)
+                r = need_blob(fetch, &image.layers[i], ret_error);
+        if (r != 0)
+                return r;
+        show_progress(fetch, true);
+        r = write_layout(fetch, &manifest);
+        if (r == 0 &&
+            (renameat(fetch->folder_fd, fetch->partial, fetch->folder_fd, digest_hex(fetch->digest)) < 0 ||
+             fsync(fetch->folder_fd) < 0))
+                r = -errno;
+        return r < 0 ? cannot(ret_error, "write the image", r) : 0;
 }
 
 static int open_all(Fetch *fetch, const char *folder, char **ret_error)
@@ -446,9 +450,6 @@ int remote_fetch(const Ask *ask, char **ret_error)
                 return r;
         if (faccessat(fetch.folder_fd, hex, F_OK, AT_SYMLINK_NOFOLLOW) == 0) /* another was quicker */
                 return json_add_text(ask->answer, "layout", layout);
-        r = make_partial(&fetch);
-        if (r < 0)
-                return cannot(ret_error, "use its folder for images", r);
         r = distribution_new(&options, &fetch.distribution, ret_error);
         if (r == 0)
                 r = get_all(&fetch, ret_error);

@@ -37,6 +37,7 @@ def setUpModule():
         f"http: {{addr: {HOST}}}\nauth: {{htpasswd: {{realm: test, path: {FOLDER}/htpasswd}}}}\n")
     registry_start()
     login(PASSWORD)
+    suite.set_limits(late_success=True)
 
 
 def tearDownModule():
@@ -168,6 +169,16 @@ class Works(Case):
         digest = push(program("docker"), "docker", "--format", "v2s2")
         deploy("docker", "--wait")
         self.assert_job("docker", "docker", digest)
+
+    def test_a_late_result_counts_where_the_channel_says_so(self):
+        for tag, result, expected in (("late", "{\\\"status\\\":\\\"pass\\\"}", 200), ("later", "{\\\"status", 401)):
+            script = f"#!/bin/busybox sh\necho \"{result}\" >$3/results.json\nexec /bin/busybox sleep 60\n"
+            push(Image(gzipped(layer({"bin/busybox": pathlib.Path("/bin/busybox").read_bytes(),
+                                      "opt/test-runner/bin/run.sh": script}))), tag)
+            deploy(tag, "--wait")
+            reply = suite.Client().ask(**suite.job(TRACK, "two-fer", tag, execution_timeout=1))
+            self.assertEqual(reply["status"]["status_code"], expected, reply)
+            self.assertIs(reply["context"]["late_success"], expected == 200)
 
     def test_what_there_is_is_listed(self):
         digest = push(program("listed"), "l1")
