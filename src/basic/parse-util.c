@@ -19,7 +19,7 @@ static int parse_digits(const char *s, uint64_t *ret, const char **ret_end)
         errno = 0;
         value = strtoull(s, &end, 10);
         if (errno != 0)
-                return -errno;
+                return -ERANGE;
         *ret = value;
         *ret_end = end;
         return 0;
