@@ -26,7 +26,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAP_SIZE       128U
 #define READ_SIZE      4096U
 #define FILE_SIZE_MAX  (UINT64_C(16) << 30)
 #define OPEN_FILES_MAX 4096U
@@ -152,24 +151,6 @@ static void process_done(Process *process)
         }
 }
 
-static int write_map(pid_t pid, const char *file, const IdLayout *layout)
-{
-        char path[64], text[MAP_SIZE];
-        _cleanup_close_ int fd = -EBADF;
-        size_t size = 0;
-
-        (void) snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-        fd = open(path, O_WRONLY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        for (size_t i = 0; i < layout->n_image; i++)
-                size += (size_t) snprintf(text + size, sizeof(text) - size, "%u %u %u\n",
-                                          layout->image[i].container, layout->image[i].host,
-                                          layout->image[i].count);
-        /* A map must come in one write. */
-        return write(fd, text, size) == (ssize_t) size ? 0 : -errno;
-}
-
 static int read_result(int fd, size_t size_max, Buffer *result)
 {
         uint8_t chunk[READ_SIZE];
@@ -228,9 +209,7 @@ int confined_run(const ConfinedOptions *options, size_t size_max, char **ret, si
                 run(options, mapped_read, result_write);
         }
         result_write = safe_close(result_write);
-        r = write_map(process.pid, "gid_map", &options->identity->gids);
-        if (r == 0)
-                r = write_map(process.pid, "uid_map", &options->identity->uids);
+        r = identity_write_maps(options->identity, process.pid, -1);
         if (r < 0)
                 return r;
         if (write(mapped_write, "", 1) != 1)

@@ -262,3 +262,33 @@ int identity_enter(const Identity *identity)
                 return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
         return keep_capabilities();
 }
+
+/* Maps for containers */
+
+static int write_container_map(pid_t child, const char *file, const IdLayout *layout, int64_t guest)
+{
+        char path[64], text[MAP_SIZE];
+        _cleanup_close_ int fd = -EBADF;
+        size_t size = 0;
+
+        (void) snprintf(path, sizeof(path), "/proc/%d/%s", child, file);
+        fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        for (size_t i = 0; i < layout->n_image; i++)
+                size += (size_t) snprintf(text + size, sizeof(text) - size, "%u %u %u\n",
+                                          layout->image[i].container, layout->image[i].host,
+                                          layout->image[i].count);
+        if (guest >= 0)
+                size += (size_t) snprintf(text + size, sizeof(text) - size, "%u %u 1\n", IDENTITY_GUEST_ID,
+                                          layout->first_guest + (uint32_t) guest);
+        /* A map must come in one write. */
+        return write(fd, text, size) == (ssize_t) size ? 0 : -errno;
+}
+
+int identity_write_maps(const Identity *identity, pid_t child, int64_t guest)
+{
+        int r = write_container_map(child, "gid_map", &identity->gids, guest);
+
+        return r < 0 ? r : write_container_map(child, "uid_map", &identity->uids, guest);
+}

@@ -56,3 +56,7 @@ static inline uint32_t identity_n_guests(const Identity *identity)
 /* Enters a new user namespace that maps only the process' own ids and its ranges, each to itself. From then
  * on nothing of this process or its children has a capability outside. The process must have one thread. */
 int identity_enter(const Identity *identity) _warn_unused_;
+
+/* Writes the maps of a child's new user namespace: the images' ids, and with `guest` >= 0 the id of that
+ * guest beside them. */
+int identity_write_maps(const Identity *identity, pid_t child, int64_t guest) _warn_unused_;

@@ -51,7 +51,7 @@ static const char config_text[] =
         "   \"options\":[\"nosuid\",\"nodev\",\"mode=755\",\"size=4k\"]}],"
         " \"linux\":{"
         "  "
-        "\"namespaces\":[{\"type\":\"user\"},{\"type\":\"mount\"},{\"type\":\"pid\"},{\"type\":\"network\"},"
+        "\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"pid\"},{\"type\":\"network\"},"
         "   {\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"cgroup\"}],"
         "  "
         "\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\",\"/proc/"
@@ -124,21 +124,43 @@ static int add_map(json_object *config, const char *key, const IdLayout *layout,
         return json_add(member(config, "linux"), key, TAKE_PTR(list));
 }
 
+static int add_user_namespace(json_object *config, const Identity *identity, uint32_t guest)
+{
+        _cleanup_json_ json_object *namespace = json_object_new_object();
+
+        if (!namespace || json_add_text(namespace, "type", "user") < 0 ||
+            json_object_array_add(member(member(config, "linux"), "namespaces"), namespace) < 0)
+                return -ENOMEM;
+        (void) TAKE_PTR(namespace);
+        if (add_map(config, "uidMappings", &identity->uids, guest) < 0)
+                return -ENOMEM;
+        return add_map(config, "gidMappings", &identity->gids, guest);
+}
+
 int bundle_format(const Bundle *bundle, char **ret)
 {
         _cleanup_json_ json_object *config = json_tokener_parse(config_text);
         const char *text;
 
         if (!config || json_add_text(member(config, "root"), "path", bundle->rootfs) < 0 ||
-            add_init_mount(config, bundle->init_program) < 0 ||
-            add_map(config, "uidMappings", &bundle->identity->uids, bundle->guest) < 0 ||
-            add_map(config, "gidMappings", &bundle->identity->gids, bundle->guest) < 0)
+            add_init_mount(config, bundle->init_program) < 0)
+                return -ENOMEM;
+        if (!bundle->is_entered && add_user_namespace(config, bundle->identity, bundle->guest) < 0)
                 return -ENOMEM;
         if (bundle->cgroup && json_add_text(member(config, "linux"), "cgroupsPath", bundle->cgroup) < 0)
                 return -ENOMEM;
         text = json_object_text(config);
         *ret = text ? strdup(text) : NULL;
         return *ret ? 0 : -ENOMEM;
+}
+
+/* A runtime that is root of the container already owns its bundle. */
+static int hand_over(const Bundle *bundle, const char *folder, int fd)
+{
+        uid_t uid = bundle->identity->uids.image[0].host;
+        gid_t gid = bundle->identity->gids.image[0].host;
+
+        return fchown(fd, uid, gid) < 0 || chown(folder, uid, gid) < 0 ? -errno : 0;
 }
 
 int bundle_write(const Bundle *bundle, const char *folder)
@@ -157,5 +179,6 @@ int bundle_write(const Bundle *bundle, const char *folder)
         fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0)
                 return -errno;
-        return write_all(fd, text, strlen(text));
+        r = write_all(fd, text, strlen(text));
+        return r < 0 || !bundle->is_entered ? r : hand_over(bundle, folder, fd);
 }

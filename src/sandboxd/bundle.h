@@ -11,6 +11,7 @@ typedef struct Bundle {
         const char *init_program; /* absolute */
         const Identity *identity;
         uint32_t guest;     /* which of the guests' ids */
+        bool is_entered;    /* the runtime is started in the container's user namespace, and makes none */
         const char *cgroup; /* below the mount, where the runtime wants one; NULL: it has what it is in */
 } Bundle;
 

@@ -170,6 +170,9 @@ static int make_pool(Manager *manager, const ManagerOptions *options)
         r = make_scopes(manager, options->runtime);
         if (r < 0)
                 return r;
+        r = runtime_init(&manager->runtime, manager->config.runtime);
+        if (r < 0)
+                return log_errno(r, "Cannot load the OCI runtime %s", manager->config.runtime);
         manager->context = (SandboxContext){
                 .event = manager->event,
                 .scopes = manager->scopes,
@@ -177,6 +180,7 @@ static int make_pool(Manager *manager, const ManagerOptions *options)
                 .identity = &manager->identity,
                 .runtime_folder = options->runtime,
                 .init_program = options->init_program,
+                .runtime = &manager->runtime,
         };
         r = pool_init(&manager->pool, &manager->context, manager->store);
         return r < 0 ? r
@@ -208,7 +212,12 @@ int manager_init(Manager *manager, sd_event *event, const ManagerOptions *option
 {
         int r;
 
-        *manager = (Manager){ .event = sd_event_ref(event), .config = *config, .identity = *identity };
+        *manager = (Manager){
+                .event = sd_event_ref(event),
+                .config = *config,
+                .identity = *identity,
+                .runtime = { .program_fd = -EBADF },
+        };
         manager->profiles = hashmap_new();
         if (!manager->profiles)
                 return -ENOMEM;
@@ -232,6 +241,7 @@ void manager_done(Manager *manager)
         collector_done(&manager->collector);
         if (manager->pool.context)
                 pool_done(&manager->pool);
+        runtime_done(&manager->runtime);
         scope_manager_free(manager->scopes);
         store_free(manager->store);
         HASHMAP_FOREACH(SeccompPrograms, programs, manager->profiles)

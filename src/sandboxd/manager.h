@@ -26,6 +26,7 @@ typedef struct Manager {
         Identity identity;
         Store *store;
         ScopeManager *scopes;
+        Runtime runtime;
         SandboxContext context;
         Pool pool;
         Collector collector;

@@ -44,7 +44,7 @@ static void run_done(Connection *connection)
                 return;
         connection->state = NULL;
         if (run->sandbox)
-                pool_release(&manager_of(connection)->pool, run->sandbox);
+                pool_release(&manager_of(connection)->pool, run->sandbox, &run->plan.limits);
         plan_done(&run->plan);
         free(run);
 }
@@ -268,11 +268,11 @@ static void on_ready(Sandbox *sandbox, void *owner)
         Buffer *out = frame_stream_out(&sandbox->stream);
         int r;
 
-        r = sandbox_take(sandbox, &run->plan.limits);
-        if (r >= 0)
-                r = add_setup(run, out);
+        r = add_setup(run, out);
         if (r >= 0)
                 r = add_texts(run, out);
+        if (r >= 0)
+                r = sandbox_take(sandbox, &run->plan.limits);
         if (r < 0)
                 connection_fail(run->connection, r, "set the sandbox up");
         else
@@ -358,7 +358,8 @@ static void acquire(Run *run)
                 connection_refuse(connection, STATUS_NO_WORKER, "no jobs are taken: %s", manager->unfit);
                 return;
         }
-        r = pool_acquire(&manager->pool, run->plan.image, &sandbox_handlers, run, &run->sandbox);
+        r = pool_acquire(&manager->pool, run->plan.image, &run->plan.limits, &sandbox_handlers, run,
+                         &run->sandbox);
         if (r < 0)
                 connection_fail(connection, r, "make a sandbox");
         else if (r == POOL_FULL)

@@ -13,7 +13,8 @@
 
 #include <errno.h>
 
-#define PARKED_BYTES (UINT64_C(32) << 20) /* the memory limit of one that is parked */
+/* What one that is parked may come to: pipeline-init and the runtime, which no guest has touched. */
+#define PARKED_BYTES (UINT64_C(32) << 20)
 
 static uint64_t parked_max(const Pool *pool)
 {
@@ -126,7 +127,7 @@ static bool retire_other(Pool *pool, const char *image)
         return false;
 }
 
-static int make(Pool *pool, const char *image, Sandbox **ret)
+static int make(Pool *pool, const char *image, const Limits *limits, Sandbox **ret)
 {
         _cleanup_free_ char *rootfs = NULL;
         int r;
@@ -134,13 +135,14 @@ static int make(Pool *pool, const char *image, Sandbox **ret)
         r = store_find(pool->store, image, &rootfs);
         if (r != 0)
                 return r;
-        r = sandbox_new(pool->context, image, rootfs, ret);
+        r = sandbox_new(pool->context, image, rootfs, limits, ret);
         if (r == SANDBOX_NO_ID)
                 return POOL_FULL;
         return r;
 }
 
-int pool_acquire(Pool *pool, const char *image, const SandboxHandlers *handlers, void *owner, Sandbox **ret)
+int pool_acquire(Pool *pool, const char *image, const Limits *limits, const SandboxHandlers *handlers,
+                 void *owner, Sandbox **ret)
 {
         Sandbox *sandbox;
         int r;
@@ -151,7 +153,7 @@ int pool_acquire(Pool *pool, const char *image, const SandboxHandlers *handlers,
         if (sandbox)
                 list_remove(&pool->idle, &sandbox->link);
         else {
-                r = make(pool, image, &sandbox);
+                r = make(pool, image, limits, &sandbox);
                 if (r != 0)
                         return r;
         }
@@ -161,7 +163,7 @@ int pool_acquire(Pool *pool, const char *image, const SandboxHandlers *handlers,
         return 0;
 }
 
-static void park_next(Pool *pool, const char *image)
+static void park_next(Pool *pool, const char *image, const Limits *limits)
 {
         Sandbox *sandbox;
         int r;
@@ -169,7 +171,7 @@ static void park_next(Pool *pool, const char *image)
         if (pool->idle.n_members >= parked_max(pool) &&
             (parked_max(pool) == 0 || !retire_other(pool, image)))
                 return;
-        r = make(pool, image, &sandbox);
+        r = make(pool, image, limits, &sandbox);
         if (r == 0) {
                 sandbox_set_owner(sandbox, &idle_handlers, pool);
                 list_append(&pool->idle, &sandbox->link);
@@ -177,10 +179,10 @@ static void park_next(Pool *pool, const char *image)
                 log_warning("A sandbox of image %s could not be made ready: %s", image, strerror(-r));
 }
 
-void pool_release(Pool *pool, Sandbox *sandbox)
+void pool_release(Pool *pool, Sandbox *sandbox, const Limits *limits)
 {
         end_from(pool, &pool->running, sandbox);
-        park_next(pool, sandbox->image);
+        park_next(pool, sandbox->image, limits);
 }
 
 void pool_retire(Pool *pool, const char *image)

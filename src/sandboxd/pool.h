@@ -24,10 +24,11 @@ void pool_done(Pool *pool);
 enum {
         POOL_FULL = 503,
 };
-int pool_acquire(Pool *pool, const char *image, const SandboxHandlers *handlers, void *owner,
-                 Sandbox **ret) _warn_unused_;
-/* The job is over: the sandbox is ended, and the next one of its image parked where there is room. */
-void pool_release(Pool *pool, Sandbox *sandbox);
+int pool_acquire(Pool *pool, const char *image, const Limits *limits, const SandboxHandlers *handlers,
+                 void *owner, Sandbox **ret) _warn_unused_;
+/* The job is over: the sandbox is ended, and the next one of its image parked where there is room, for a job
+ * with the same limits. */
+void pool_release(Pool *pool, Sandbox *sandbox, const Limits *limits);
 
 /* Ends those that wait, of one image or (NULL) of all. */
 void pool_retire(Pool *pool, const char *image);

@@ -15,21 +15,12 @@
 #include "shared/log.h"
 
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/capability.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define RUNTIME_CRUN   "crun"
-#define RUNTIME_CGROUP "container" /* of other runtimes, below the scope */
-#define RUNTIME_PATH   "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
-#define RELEASE_FD     4 /* above the standard ones and pipeline-init's socket */
+#define RUNTIME_CGROUP "container" /* of runtimes that want one, below the scope */
 
 #define NAME_BYTES      8U
 #define ERRORS_SIZE_MAX 1024U
@@ -37,8 +28,10 @@
 /* For the runtime and pipeline-init, beside what the guest may use. */
 #define OWN_MEMORY_BYTES (UINT64_C(32) << 20)
 #define OWN_PROCESSES    4U
-#define PARKED_PROCESSES 16U
-#define PARKED_CPU       100U
+
+/* What it takes to make a container. */
+#define RUNTIME_PROCESSES UINT64_C(16)
+#define RUNTIME_CPU       UINT64_C(100)
 
 #define START_USEC (30 * USEC_PER_SEC) /* of a host that is out of breath; a job's own set-up is shorter */
 #define INPUT_USEC (60 * USEC_PER_SEC) /* from the taking to the guest's start */
@@ -367,117 +360,33 @@ static void on_scope(Scope *scope, int error, void *userdata)
                 sandbox->handlers->limited(sandbox, sandbox->owner);
 }
 
-/* The child */
+/* The runtime */
 
-/* crun is told to leave the process in the group that it is in; others make one. */
-static bool is_crun(const Sandbox *sandbox)
+static int fork_runtime(Sandbox *sandbox)
 {
-        return string_ends_with(sandbox->context->config->runtime, "/" RUNTIME_CRUN);
-}
+        const RuntimeOptions options = {
+                .runtime = sandbox->context->runtime,
+                .folder = sandbox->folder,
+                .name = sandbox->name,
+                .identity = sandbox->context->identity,
+                .guest = sandbox->guest,
+        };
+        RuntimeProcess process;
+        int r = runtime_fork(&options, &process);
 
-/* Only what the runtime needs stays open, so that no waiting child keeps another's socket or pipe from
- * closing. */
-static int keep_descriptors(int release_fd, int errors_fd, int init_fd)
-{
-        const int sources[] = { open("/dev/null", O_RDWR | O_CLOEXEC), errors_fd, errors_fd, init_fd,
-                                release_fd };
-        int moved[ARRAY_SIZE(sources)];
-
-        /* Above all places first, so that none of the moves below closes another. */
-        for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
-                moved[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, (int) ARRAY_SIZE(sources));
-                if (moved[i] < 0)
-                        return -errno;
-        }
-        for (size_t i = 0; i < ARRAY_SIZE(moved); i++)
-                if (dup2(moved[i], (int) i) < 0)
-                        return -errno;
-        return close_range(ARRAY_SIZE(sources), ~0U, 0) < 0 ? -errno : 0;
-}
-
-/* runc gives its pipes to the container's root, and opens a pipe that is root's: so it needs the rights to,
- * in the daemon's own namespace. */
-static int hand_on_rights(void)
-{
-        static const unsigned rights[] = { CAP_CHOWN, CAP_DAC_OVERRIDE };
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        struct __user_cap_data_struct data[2] = {};
-
-        if (syscall(SYS_capget, &header, data) < 0)
-                return -errno;
-        for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
-                data[0].inheritable |= 1U << rights[i];
-        if (syscall(SYS_capset, &header, data) < 0)
-                return -errno;
-        for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
-                if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, rights[i], 0, 0) < 0)
-                        return -errno;
-        return 0;
-}
-
-/* In the child, after the fork: wait to be in the scope, then be the runtime. Never returns. */
-static void run_runtime(const Sandbox *sandbox, int release_fd, int errors_fd, int init_fd)
-{
-        char root[PATH_MAX + 16], released;
-        const char *program = sandbox->context->config->runtime;
-        char *const argv[] = { (char *) program,
-                               root,
-                               (char *) (is_crun(sandbox) ? "--cgroup-manager=disabled" : "--rootless=true"),
-                               (char *) "run",
-                               (char *) "--preserve-fds=1",
-                               (char *) "--bundle",
-                               sandbox->folder,
-                               sandbox->name,
-                               NULL };
-        char *const environment[] = { (char *) RUNTIME_PATH, NULL };
-        sigset_t none;
-
-        (void) snprintf(root, sizeof(root), "--root=%s/runtime", sandbox->folder);
-        (void) sigemptyset(&none);
-        if (keep_descriptors(release_fd, errors_fd, init_fd) < 0 || read(RELEASE_FD, &released, 1) != 1 ||
-            close(RELEASE_FD) < 0 || signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
-            sigprocmask(SIG_SETMASK, &none, NULL) < 0 || (!is_crun(sandbox) && hand_on_rights() < 0))
-                _exit(EXIT_FAILURE);
-        (void) execve(program, argv, environment);
-        (void) dprintf(STDERR_FILENO, "cannot execute %s: %s", program, strerror(errno));
-        _exit(EXIT_FAILURE);
-}
-
-static int fork_child(Sandbox *sandbox)
-{
-        int release_fds[2] = { -EBADF, -EBADF }, error_fds[2] = { -EBADF, -EBADF };
-        int sockets[2] = { -EBADF, -EBADF };
-        int r = 0;
-
-        if (pipe2(release_fds, O_CLOEXEC) < 0 || pipe2(error_fds, O_CLOEXEC | O_NONBLOCK) < 0 ||
-            socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
-                r = -errno;
-        sandbox->release_fd = release_fds[1];
-        sandbox->errors_fd = error_fds[0];
-        if (r >= 0) {
-                sandbox->pid = fork();
-                if (sandbox->pid == 0) {
-                        safe_close(release_fds[1]);
-                        run_runtime(sandbox, release_fds[0], error_fds[1], sockets[1]);
-                }
-                if (sandbox->pid < 0)
-                        r = -errno;
-        }
-        safe_close(release_fds[0]);
-        safe_close(error_fds[1]);
-        safe_close(sockets[1]);
-        if (r < 0) {
-                safe_close(sockets[0]);
+        if (r < 0)
                 return r;
-        }
+        sandbox->pid = process.pid;
+        sandbox->release_fd = process.release_fd;
+        sandbox->errors_fd = process.errors_fd;
         r = sd_event_add_child(sandbox->context->event, &sandbox->child, sandbox->pid, WEXITED, on_child,
                                sandbox);
         if (r < 0) {
-                safe_close(sockets[0]);
+                safe_close(process.init_fd);
                 return r;
         }
-        return frame_stream_init(&sandbox->stream, sandbox->context->event, sockets[0], &stream_handlers,
-                                 sandbox);
+        return frame_stream_init(&sandbox->stream, sandbox->context->event, process.init_fd,
+                                 &stream_handlers, sandbox);
 }
 
 /* Making, taking */
@@ -494,16 +403,18 @@ static int make_names(Sandbox *sandbox, const char *image)
 
 static int write_bundle(Sandbox *sandbox, const char *rootfs)
 {
+        const SandboxContext *context = sandbox->context;
         _cleanup_free_ char *cgroup = NULL;
         Bundle bundle = {
                 .rootfs = rootfs,
-                .init_program = sandbox->context->init_program,
-                .identity = sandbox->context->identity,
+                .init_program = context->init_program,
+                .identity = context->identity,
                 .guest = sandbox->guest,
+                .is_entered = context->runtime->is_crun,
         };
 
-        if (!is_crun(sandbox)) {
-                cgroup = scope_cgroup_below(sandbox->context->scopes, sandbox->name, RUNTIME_CGROUP);
+        if (!context->runtime->is_crun) {
+                cgroup = scope_cgroup_below(context->scopes, sandbox->name, RUNTIME_CGROUP);
                 if (!cgroup)
                         return -ENOMEM;
                 bundle.cgroup = cgroup;
@@ -511,12 +422,37 @@ static int write_bundle(Sandbox *sandbox, const char *rootfs)
         return bundle_write(&bundle, sandbox->folder);
 }
 
-static int start(Sandbox *sandbox, const char *rootfs)
+static CgroupLimits limits_of_job(const Limits *limits)
+{
+        return (CgroupLimits){
+                .memory_bytes = limits->memory_bytes + limits->written_bytes + OWN_MEMORY_BYTES,
+                .processes = limits->processes + OWN_PROCESSES,
+                .cpu_percent = limits->cpu_percent,
+        };
+}
+
+/* Mostly those of the next job, so that nothing has to be changed when it comes. */
+static CgroupLimits limits_to_start(const Limits *limits)
+{
+        CgroupLimits start = limits_of_job(limits);
+
+        start.processes = MAX(start.processes, RUNTIME_PROCESSES);
+        start.cpu_percent = MAX(start.cpu_percent, RUNTIME_CPU);
+        return start;
+}
+
+static bool limits_are_equal(const CgroupLimits *a, const CgroupLimits *b)
+{
+        return a->memory_bytes == b->memory_bytes && a->processes == b->processes &&
+               a->cpu_percent == b->cpu_percent;
+}
+
+static int start(Sandbox *sandbox, const char *rootfs, const Limits *limits)
 {
         const SandboxContext *context = sandbox->context;
         int r;
 
-        sandbox->limits = (CgroupLimits){ OWN_MEMORY_BYTES, PARKED_PROCESSES, PARKED_CPU };
+        sandbox->limits = limits_to_start(limits);
         r = sd_event_add_time_relative(context->event, &sandbox->timer, CLOCK_MONOTONIC, START_USEC, 0,
                                        on_timer, sandbox);
         if (r < 0)
@@ -524,7 +460,7 @@ static int start(Sandbox *sandbox, const char *rootfs)
         r = write_bundle(sandbox, rootfs);
         if (r < 0)
                 return r;
-        r = fork_child(sandbox);
+        r = fork_runtime(sandbox);
         if (r < 0)
                 return r;
         r = scope_new(context->scopes, sandbox->name, sandbox->pid, &sandbox->limits,
@@ -535,7 +471,8 @@ static int start(Sandbox *sandbox, const char *rootfs)
         return set_state(sandbox, SANDBOX_SCOPING, 0);
 }
 
-int sandbox_new(SandboxContext *context, const char *image, const char *rootfs, Sandbox **ret)
+int sandbox_new(SandboxContext *context, const char *image, const char *rootfs, const Limits *limits,
+                Sandbox **ret)
 {
         Sandbox *sandbox = calloc(1, sizeof(*sandbox));
         int r;
@@ -549,7 +486,7 @@ int sandbox_new(SandboxContext *context, const char *image, const char *rootfs, 
         if (r >= 0)
                 r = take_guest(sandbox);
         if (r == 0)
-                r = start(sandbox, rootfs);
+                r = start(sandbox, rootfs, limits);
         if (r != 0) {
                 sandbox_free(sandbox);
                 return r;
@@ -592,17 +529,17 @@ void sandbox_set_owner(Sandbox *sandbox, const SandboxHandlers *handlers, void *
 
 int sandbox_take(Sandbox *sandbox, const Limits *limits)
 {
-        int r;
+        const CgroupLimits wanted = limits_of_job(limits);
+        int r = set_state(sandbox, SANDBOX_TAKEN, 0);
 
-        sandbox->limits = (CgroupLimits){
-                .memory_bytes = limits->memory_bytes + limits->written_bytes + OWN_MEMORY_BYTES,
-                .processes = limits->processes + OWN_PROCESSES,
-                .cpu_percent = limits->cpu_percent,
-        };
-        r = set_state(sandbox, SANDBOX_TAKEN, 0);
         if (r < 0)
                 return r;
         sandbox->cpu_base_usec = cgroup_cpu_usec(&sandbox->cgroup);
+        if (limits_are_equal(&sandbox->limits, &wanted)) {
+                sandbox->handlers->limited(sandbox, sandbox->owner);
+                return 0;
+        }
+        sandbox->limits = wanted;
         return scope_set_limits(sandbox->scope, &sandbox->limits);
 }
 

@@ -9,6 +9,7 @@
 #include "rootless/cgroup.h"
 #include "rootless/frame-stream.h"
 #include "rootless/scope.h"
+#include "runtime.h"
 
 #include "basic/list.h"
 
@@ -51,6 +52,7 @@ typedef struct SandboxContext {
         const Config *config;
         const Identity *identity;
         const char *runtime_folder, *init_program;
+        const Runtime *runtime;
         bool limits_enforced;
         uint64_t guests_used[4096 / 64];                /* a bit for each guest's id in use */
         void (*dead)(Sandbox *sandbox, void *userdata); /* free it, but not from within */
@@ -76,17 +78,19 @@ struct Sandbox {
         ListLink link; /* its context's owner's */
 };
 
-/* Makes one for an image, whose root file system lies at `rootfs`; it parks when it is ready. SANDBOX_NO_ID
- * where every guest's id is in use. */
+/* Makes one for an image, whose root file system lies at `rootfs`; it parks when it is ready. `limits` are
+ * those of the job it is likely to get. SANDBOX_NO_ID where every guest's id is in use. */
 enum {
         SANDBOX_NO_ID = 1,
 };
-int sandbox_new(SandboxContext *context, const char *image, const char *rootfs, Sandbox **ret) _warn_unused_;
+int sandbox_new(SandboxContext *context, const char *image, const char *rootfs, const Limits *limits,
+                Sandbox **ret) _warn_unused_;
 /* Only of one that is DEAD, or with the whole daemon. */
 Sandbox *sandbox_free(Sandbox *sandbox);
 
 void sandbox_set_owner(Sandbox *sandbox, const SandboxHandlers *handlers, void *owner);
-/* PARKED only: puts the limits of a job on it. */
+/* PARKED only: puts the limits of a job on it, where it has others. `limited` is called when they hold,
+ * perhaps before this returns. */
 int sandbox_take(Sandbox *sandbox, const Limits *limits) _warn_unused_;
 /* Tells pipeline-init to start the guest. */
 int sandbox_start_guest(Sandbox *sandbox, const Limits *limits) _warn_unused_;

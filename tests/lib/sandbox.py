@@ -125,6 +125,15 @@ def status(pid):
     return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
 
 
+def name(pid):
+    """What a process is called; crun, which is executed from memory, by its first argument."""
+    try:
+        first = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
+    except OSError:
+        first = b""
+    return "crun" if first.endswith(b"/crun") else (status(pid) or {}).get("Name", "").strip()
+
+
 def cgroup(pid):
     """The path of its control group, "" where it is gone."""
     try:

@@ -85,7 +85,7 @@ class Rights(Case):
             # What is inheritable is nobody's: no file that could be executed has a capability.
             for name in ("CapPrm", "CapEff", "CapAmb"):
                 self.assertEqual(int(fields[name], 16), 0, f"{name} of {what}")
-        return fields["Name"].strip()
+        return sandbox.name(pid)
 
     def test_nobody_is_root_or_has_a_capability_of_the_host(self):
         _, scope = self.start("pause")
@@ -225,7 +225,7 @@ class Sandboxes(Case):
 
     def test_all_of_a_job_is_in_its_scope(self):
         _, scope = self.start("pause")
-        names = [sandbox.status(pid)["Name"].strip() for pid in sandbox.in_scope(scope)]
+        names = [sandbox.name(pid) for pid in sandbox.in_scope(scope)]
         for name in ("crun", ".pipeline-init", "run.sh"):
             self.assertIn(name, names)
         everywhere = [pid for pid in sandbox.processes() if (sandbox.status(pid) or {}).get("Name", "").strip() == "run.sh"]

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* For crun the container's user namespace is made here: the maps are written by the daemon, which may, so
+ * that no newuidmap has to be executed for each container; and the runtime, as root of that namespace, can
+ * reach nothing that belongs to the daemon's user. Others want a control group of their own below the scope,
+ * which belongs to the daemon's user: so they are that user, and make the namespace. */
+
+#include "runtime.h"
+
+#include "basic/fd-util.h"
+#include "basic/string-util.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define RUNTIME_PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Descriptors of the waiting child, beside the standard ones. The runtime hands the socket on. */
+enum {
+        INIT_FD = STDERR_FILENO + 1,
+        RELEASE_FD,
+        PROGRAM_FD,
+        _N_FDS,
+};
+
+/* What runtimes take as a sign that they are a copy already. */
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+static int load_sealed(const char *path, int *ret_fd)
+{
+        _cleanup_close_ int from = open(path, O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int to = memfd_create("crun", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        struct stat status;
+
+        if (from < 0 || to < 0 || fstat(from, &status) < 0)
+                return -errno;
+        for (off_t left = status.st_size; left > 0;) {
+                ssize_t n = sendfile(to, from, NULL, (size_t) left);
+
+                if (n <= 0)
+                        return n < 0 ? -errno : -EIO;
+                left -= n;
+        }
+        if (fcntl(to, F_ADD_SEALS, SEALS) < 0)
+                return -errno;
+        *ret_fd = TAKE_FD(to);
+        return 0;
+}
+
+int runtime_init(Runtime *runtime, const char *path)
+{
+        Runtime new = { .path = path, .is_crun = string_ends_with(path, "/crun"), .program_fd = -EBADF };
+        int r = new.is_crun ? load_sealed(path, &new.program_fd) : 0;
+
+        if (r >= 0)
+                *runtime = new;
+        return r;
+}
+
+void runtime_done(Runtime *runtime)
+{
+        runtime->program_fd = safe_close(runtime->program_fd);
+}
+
+/* The child */
+
+typedef struct ChildFds {
+        int release, errors, init, program;
+} ChildFds;
+
+/* Only what the runtime needs stays open, so that no waiting child keeps another's socket or pipe from
+ * closing. */
+static int keep_descriptors(const ChildFds *fds)
+{
+        const int sources[_N_FDS] = { open("/dev/null", O_RDWR | O_CLOEXEC),
+                                      fds->errors,
+                                      fds->errors,
+                                      fds->init,
+                                      fds->release,
+                                      fds->program };
+        int moved[_N_FDS];
+
+        /* Above all places first, so that none of the moves below closes another. */
+        for (size_t i = 0; i < _N_FDS; i++) {
+                moved[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, _N_FDS);
+                if (moved[i] < 0)
+                        return -errno;
+        }
+        for (size_t i = 0; i < _N_FDS; i++)
+                if (dup2(moved[i], (int) i) < 0)
+                        return -errno;
+        if (close_range(_N_FDS, ~0U, 0) < 0)
+                return -errno;
+        return fd_set_cloexec(PROGRAM_FD, true);
+}
+
+static int become_root(void)
+{
+        if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+                return -errno;
+        return 0;
+}
+
+/* runc gives its pipes to the container's root, and opens a pipe that is root's: so it needs the rights to,
+ * in the daemon's own namespace. */
+static int hand_on_rights(void)
+{
+        static const unsigned rights[] = { CAP_CHOWN, CAP_DAC_OVERRIDE };
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[2] = {};
+
+        if (syscall(SYS_capget, &header, data) < 0)
+                return -errno;
+        for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
+                data[0].inheritable |= 1U << rights[i];
+        if (syscall(SYS_capset, &header, data) < 0)
+                return -errno;
+        for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
+                if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, rights[i], 0, 0) < 0)
+                        return -errno;
+        return 0;
+}
+
+/* Returns only where it failed. */
+static void become_runtime(const Runtime *runtime, char *const *argv)
+{
+        char *const environment[] = { (char *) RUNTIME_PATH, NULL };
+
+        if (runtime->is_crun && become_root() == 0)
+                (void) syscall(SYS_execveat, PROGRAM_FD, "", argv, environment, AT_EMPTY_PATH);
+        else if (!runtime->is_crun && hand_on_rights() == 0)
+                (void) execve(runtime->path, argv, environment);
+        (void) dprintf(STDERR_FILENO, "cannot become %s: %s", runtime->path, strerror(errno));
+}
+
+_Noreturn static void run_child(const RuntimeOptions *options, const ChildFds *fds)
+{
+        const Runtime *runtime = options->runtime;
+        char root[PATH_MAX + 16], released;
+        /* The group is there already. crun leaves the process in it; others are told that they are not root.
+         */
+        char *const argv[] = { (char *) runtime->path,
+                               root,
+                               (char *) (runtime->is_crun ? "--cgroup-manager=disabled" : "--rootless=true"),
+                               (char *) "run",
+                               (char *) "--preserve-fds=1",
+                               (char *) "--bundle",
+                               (char *) options->folder,
+                               (char *) options->name,
+                               NULL };
+        sigset_t none;
+
+        (void) snprintf(root, sizeof(root), "--root=%s/runtime", options->folder);
+        (void) sigemptyset(&none);
+        if (keep_descriptors(fds) == 0 && read(RELEASE_FD, &released, 1) == 1 && close(RELEASE_FD) == 0 &&
+            signal(SIGPIPE, SIG_DFL) != SIG_ERR && sigprocmask(SIG_SETMASK, &none, NULL) == 0)
+                become_runtime(runtime, argv);
+        _exit(EXIT_FAILURE);
+}
+
+/* The daemon */
+
+static void runtime_process_done(RuntimeProcess *process)
+{
+        safe_close(process->release_fd);
+        safe_close(process->errors_fd);
+        safe_close(process->init_fd);
+        if (process->pid > 0) {
+                (void) kill(process->pid, SIGKILL);
+                (void) waitpid(process->pid, NULL, 0);
+        }
+}
+
+static void child_fds_done(ChildFds *fds)
+{
+        safe_close(fds->release);
+        safe_close(fds->errors);
+        safe_close(fds->init);
+}
+
+static int make_channels(RuntimeProcess *process, ChildFds *child)
+{
+        int fds[2];
+
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        child->release = fds[0];
+        process->release_fd = fds[1];
+        if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+                return -errno;
+        process->errors_fd = fds[0];
+        child->errors = fds[1];
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+                return -errno;
+        process->init_fd = fds[0];
+        child->init = fds[1];
+        return 0;
+}
+
+int runtime_fork(const RuntimeOptions *options, RuntimeProcess *ret)
+{
+        const Runtime *runtime = options->runtime;
+        struct clone_args arguments = { .flags = runtime->is_crun ? CLONE_NEWUSER : 0,
+                                        .exit_signal = SIGCHLD };
+        _cleanup_(runtime_process_done) RuntimeProcess process = { 0, -EBADF, -EBADF, -EBADF };
+        _cleanup_(child_fds_done) ChildFds child = { -EBADF, -EBADF, -EBADF, runtime->program_fd };
+        int r = make_channels(&process, &child);
+
+        if (r < 0)
+                return r;
+        process.pid = (pid_t) syscall(SYS_clone3, &arguments, sizeof(arguments));
+        if (process.pid < 0)
+                return -errno;
+        if (process.pid == 0) {
+                safe_close(process.release_fd);
+                run_child(options, &child);
+        }
+        if (runtime->is_crun) {
+                r = identity_write_maps(options->identity, process.pid, (int64_t) options->guest);
+                if (r < 0)
+                        return r;
+        }
+        *ret = process;
+        process = (RuntimeProcess){ 0, -EBADF, -EBADF, -EBADF };
+        return 0;
+}
