@@ -4,6 +4,7 @@
 #include "fd-util.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,6 +41,26 @@ int fd_set_nonblock(int fd, bool nonblock)
 int fd_set_cloexec(int fd, bool cloexec)
 {
         return fd_set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, cloexec);
+}
+
+static int compare_fds(const void *a, const void *b)
+{
+        return *(const int *) a - *(const int *) b;
+}
+
+int fd_close_others(int *fds, size_t n)
+{
+        unsigned first = STDERR_FILENO + 1;
+
+        qsort(fds, n, sizeof(int), compare_fds);
+        for (size_t i = 0; i < n; i++) {
+                unsigned fd = (unsigned) fds[i];
+
+                if (fd > first && close_range(first, fd - 1, 0) < 0)
+                        return -errno;
+                first = MAX(first, fd + 1);
+        }
+        return close_range(first, UINT_MAX, 0) < 0 ? -errno : 0;
 }
 
 ssize_t fd_send(int socket, const void *data, size_t size, int fd)

@@ -21,6 +21,9 @@ static inline void closep(int *fd)
 int fd_set_nonblock(int fd, bool nonblock) _warn_unused_;
 int fd_set_cloexec(int fd, bool cloexec) _warn_unused_;
 
+/* Closes all but the standard ones and `fds`, which are sorted for it. For a child that was just forked. */
+int fd_close_others(int *fds, size_t n) _warn_unused_;
+
 /* Sends `size` bytes (at least one) in one message, with a descriptor where fd >= 0. Returns how many bytes
  * went (the descriptor goes with the first), or -errno (-EAGAIN on a full non-blocking socket). */
 ssize_t fd_send(int socket, const void *data, size_t size, int fd) _warn_unused_;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A ZeroMQ REQ socket, blocking: for tools that do one thing after the other. libzmq tries for ever to
+/* A ZeroMQ DEALER socket, blocking: for tools that do one thing after the other. It speaks as a REQ socket
+ * does, and can hear of progress before the reply. libzmq tries for ever to
  * connect and says nothing meanwhile, so for a unix socket the file is asked first whether it is there and
  * open to this user; and a monitor tells when a router does not let it in. */
 
@@ -20,6 +21,8 @@
 
 struct Client {
         void *context, *socket, *monitor; /* owned */
+        ClientProgressHandler progress;   /* or NULL */
+        void *userdata;
 };
 
 void client_reply_done(ClientReply *reply)
@@ -99,7 +102,7 @@ int client_new(const char *address, const KeyFile *key, Client **ret)
         if (r != 0)
                 return r;
         client->context = zmq_ctx_new();
-        client->socket = client->context ? zmq_socket(client->context, ZMQ_REQ) : NULL;
+        client->socket = client->context ? zmq_socket(client->context, ZMQ_DEALER) : NULL;
         if (!client->socket)
                 return -errno;
         r = set_options(client->socket);
@@ -157,19 +160,55 @@ static int read_reply(const void *data, size_t size, ClientReply *reply)
         return reply->code > 0 ? 0 : CLIENT_BAD_REPLY;
 }
 
-static int receive(void *socket, ClientReply *ret)
+void client_on_progress(Client *client, ClientProgressHandler handler, void *userdata)
+{
+        client->progress = handler;
+        client->userdata = userdata;
+}
+
+/* Whether it is no reply, but says how far it is. */
+static bool take_progress(const Client *client, json_object *object)
+{
+        json_object *progress = json_object_object_get(object, "progress");
+
+        if (!client->progress || !json_object_is_type(progress, json_type_object) ||
+            json_object_object_get(object, "status"))
+                return false;
+        client->progress(json_text(progress, "text"),
+                         json_object_get_uint64(json_object_object_get(progress, "step")),
+                         json_object_get_uint64(json_object_object_get(progress, "steps")),
+                         client->userdata);
+        return true;
+}
+
+/* CLIENT_AGAIN where it was no reply yet. */
+enum {
+        CLIENT_AGAIN = 100,
+};
+static int receive_frames(const Client *client, zmq_msg_t *message, ClientReply *reply)
+{
+        int r;
+
+        if (zmq_msg_recv(message, client->socket, 0) < 0)
+                return -errno;
+        if (zmq_msg_size(message) > 0 || !zmq_msg_more(message))
+                return CLIENT_BAD_REPLY;
+        if (zmq_msg_recv(message, client->socket, 0) < 0)
+                return -errno;
+        if (zmq_msg_more(message))
+                return CLIENT_BAD_REPLY;
+        r = read_reply(zmq_msg_data(message), zmq_msg_size(message), reply);
+        return r == CLIENT_BAD_REPLY && take_progress(client, reply->object) ? CLIENT_AGAIN : r;
+}
+
+static int receive(const Client *client, ClientReply *ret)
 {
         _cleanup_(client_reply_done) ClientReply reply = {};
         zmq_msg_t message;
         int r;
 
         (void) zmq_msg_init(&message);
-        if (zmq_msg_recv(&message, socket, 0) < 0)
-                r = -errno;
-        else if (zmq_msg_more(&message))
-                r = CLIENT_BAD_REPLY;
-        else
-                r = read_reply(zmq_msg_data(&message), zmq_msg_size(&message), &reply);
+        r = receive_frames(client, &message, &reply);
         (void) zmq_msg_close(&message);
         if (r != 0)
                 return r;
@@ -181,12 +220,19 @@ static int receive(void *socket, ClientReply *ret)
 int client_ask(Client *client, json_object *request, usec_t timeout_usec, ClientReply *ret)
 {
         const char *text = json_object_text(request);
-        int r;
+        usec_t end = now_usec(CLOCK_MONOTONIC) + timeout_usec, now;
+        int r = CLIENT_AGAIN;
 
         if (!text)
                 return -ENOMEM;
-        if (zmq_send(client->socket, text, strlen(text), 0) < 0)
+        if (zmq_send(client->socket, "", 0, ZMQ_SNDMORE) < 0 ||
+            zmq_send(client->socket, text, strlen(text), 0) < 0)
                 return -errno;
-        r = await(client, timeout_usec);
-        return r != 0 ? r : receive(client->socket, ret);
+        while (r == CLIENT_AGAIN) {
+                now = now_usec(CLOCK_MONOTONIC);
+                r = await(client, end > now ? end - now : 0);
+                if (r == 0)
+                        r = receive(client, ret);
+        }
+        return r;
 }

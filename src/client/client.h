@@ -40,6 +40,10 @@ int client_new(const char *address, const KeyFile *key, Client **ret) _warn_unus
 Client *client_free(Client *client);
 DEFINE_CLEANUP(Client *, client_free)
 
+/* What comes before the reply, where the request has `progress`: its text may be NULL. */
+typedef void (*ClientProgressHandler)(const char *text, uint64_t step, uint64_t n_steps, void *userdata);
+void client_on_progress(Client *client, ClientProgressHandler handler, void *userdata);
+
 /* Sends the object and waits. CLIENT_NO_ANSWER where nothing came in time, CLIENT_KEPT_OUT where the router
  * does not let it in with this key, or without one: then the client is of no more use. CLIENT_BAD_REPLY
  * where it is no reply. */

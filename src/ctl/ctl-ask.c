@@ -91,6 +91,8 @@ int ctl_ask(const Ctl *ctl, const CtlVerb *verb, json_object *request, usec_t ti
         if (r != 0)
                 return r;
         r = client_new(ctl->router, ctl->key ? &key : NULL, &client);
+        if (r == 0 && ctl->on_progress)
+                client_on_progress(client, ctl->on_progress, ctl->progress_userdata);
         if (r == 0)
                 r = client_ask(client, owned, timeout_usec, ret);
         return r > 0 ? say_connection(ctl, verb, r, timeout_usec) : r;

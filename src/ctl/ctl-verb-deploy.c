@@ -2,6 +2,7 @@
 /* pipelinectl deploy: a version that the workers shall hold, and how far each of them is. */
 
 #include "ctl-ask.h"
+#include "ctl-deploy.h"
 #include "ctl-verbs.h"
 #include "ctl-workers.h"
 
@@ -13,8 +14,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define POLL_USEC         (300 * USEC_PER_MSEC)
-#define WAIT_USEC_DEFAULT (600 * USEC_PER_SEC)
+#define POLL_USEC (300 * USEC_PER_MSEC)
 /* The router asks a worker, who asks the registry. */
 #define DEPLOY_TIMEOUT_USEC (60 * USEC_PER_SEC)
 
@@ -51,11 +51,11 @@ static int show_progress(Deploy *deploy, const CtlWorker *worker, const char *st
         return strv_extend(&deploy->shown, line);
 }
 
-typedef struct Progress {
+typedef struct Tally {
         size_t n_workers, n_held, n_failed;
-} Progress;
+} Tally;
 
-static int take_worker(Deploy *deploy, json_object *info, Progress *progress)
+static int take_worker(Deploy *deploy, json_object *info, Tally *progress)
 {
         CtlWorker worker = ctl_worker(info);
         const char *error, *state;
@@ -69,10 +69,10 @@ static int take_worker(Deploy *deploy, json_object *info, Progress *progress)
         return show_progress(deploy, &worker, state, error);
 }
 
-static int look(Deploy *deploy, Progress *ret)
+static int look(Deploy *deploy, Tally *ret)
 {
         _cleanup_(client_reply_done) ClientReply reply = {};
-        Progress progress = {};
+        Tally progress = {};
         json_object *workers;
         int r;
 
@@ -97,7 +97,7 @@ static int wait_for_workers(Deploy *deploy, usec_t timeout_usec)
         usec_t end = now_usec(CLOCK_MONOTONIC) + timeout_usec;
 
         for (;;) {
-                Progress progress;
+                Tally progress;
                 int r = look(deploy, &progress);
 
                 if (r != 0)
@@ -122,43 +122,48 @@ static int wait_for_workers(Deploy *deploy, usec_t timeout_usec)
         }
 }
 
-static int deploy_init(Deploy *deploy, const Ctl *ctl, const CtlVerb *verb, char **argv)
-{
-        *deploy = (Deploy){ .ctl = ctl, .verb = verb, .track = argv[2], .version = argv[3] };
-        deploy->channel = ctl_channel(argv[1]);
-        return deploy->channel ? 0 : ctl_fail(verb, CTL_USAGE, "there is no channel %s", argv[1]);
-}
-
 static void deploy_done(Deploy *deploy)
 {
         strv_free(deploy->shown);
 }
 
+int ctl_deploy(const Ctl *ctl, const CtlVerb *verb, const CtlDeploy *what, ClientReply *ret)
+{
+        _cleanup_(deploy_done) Deploy deploy = { .ctl = ctl,
+                                                 .verb = verb,
+                                                 .channel = what->channel,
+                                                 .track = what->track,
+                                                 .version = what->version };
+        int r = ctl_ask_ok(
+                ctl, verb,
+                ctl_version_request("deploy_container_version", what->channel, what->track, what->version),
+                DEPLOY_TIMEOUT_USEC, ret);
+
+        return r == 0 && what->wait_usec > 0 ? wait_for_workers(&deploy, what->wait_usec) : r;
+}
+
 static int run_deploy(Ctl *ctl, const CtlVerb *verb, int argc, char **argv)
 {
         _cleanup_(client_reply_done) ClientReply reply = {};
-        _cleanup_(deploy_done) Deploy deploy = {};
-        usec_t timeout_usec = WAIT_USEC_DEFAULT;
+        usec_t timeout_usec = CTL_DEPLOY_WAIT_USEC;
         const char *timeout = NULL;
         bool wait = false;
         const CtlOption own[] = {
                 { "wait", CTL_FLAG, &wait, NULL, "until every worker of the track holds it" },
                 { "timeout", CTL_TEXT, &timeout, "TIME", "how long to wait; 10 minutes" },
         };
+        CtlDeploy what = {};
         int r;
 
         r = ctl_parse(ctl, verb, argc, argv, own, ARRAY_SIZE(own), &argc);
         if (r == 0 && timeout && parse_time_span(timeout, &timeout_usec) < 0)
                 r = ctl_fail(verb, CTL_USAGE, "%s is no time; one looks like 20 or 1.5min", timeout);
-        if (r == 0)
-                r = deploy_init(&deploy, ctl, verb, argv);
-        if (r == 0)
-                r = ctl_ask_ok(ctl, verb,
-                               ctl_version_request("deploy_container_version", deploy.channel, deploy.track,
-                                                   deploy.version),
-                               DEPLOY_TIMEOUT_USEC, &reply);
-        if (r == 0 && wait)
-                r = wait_for_workers(&deploy, timeout_usec);
+        if (r != 0)
+                return r;
+        what = (CtlDeploy){ ctl_channel(argv[1]), argv[2], argv[3], wait ? timeout_usec : 0 };
+        if (!what.channel)
+                return ctl_fail(verb, CTL_USAGE, "there is no channel %s", argv[1]);
+        r = ctl_deploy(ctl, verb, &what, &reply);
         if (r == 0 && ctl->json)
                 ctl_print_json(ctl_response(&reply));
         return r;

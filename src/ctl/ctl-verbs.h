@@ -5,6 +5,7 @@
 
 #include "ctl.h"
 
+extern const CtlVerb ctl_verb_build;
 extern const CtlVerb ctl_verb_check_host;
 extern const CtlVerb ctl_verb_deploy;
 extern const CtlVerb ctl_verb_images;

@@ -45,9 +45,9 @@ const char *ctl_style(const Ctl *ctl, CtlStyle style)
 
 /* In the order of the help: from an image of one's own to what became of a job. */
 static const CtlVerb *const VERBS[] = {
-        &ctl_verb_push,     &ctl_verb_images,  &ctl_verb_rm,     &ctl_verb_deploy,     &ctl_verb_undeploy,
-        &ctl_verb_versions, &ctl_verb_workers, &ctl_verb_status, &ctl_verb_jobs,       &ctl_verb_top,
-        &ctl_verb_test,     &ctl_verb_logs,    &ctl_verb_keys,   &ctl_verb_check_host,
+        &ctl_verb_build,    &ctl_verb_push,     &ctl_verb_images,  &ctl_verb_rm,     &ctl_verb_deploy,
+        &ctl_verb_undeploy, &ctl_verb_versions, &ctl_verb_workers, &ctl_verb_status, &ctl_verb_jobs,
+        &ctl_verb_top,      &ctl_verb_test,     &ctl_verb_logs,    &ctl_verb_keys,   &ctl_verb_check_host,
 };
 
 static const CtlVerb *find_verb(const char *name)

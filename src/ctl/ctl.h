@@ -21,7 +21,10 @@ typedef struct Ctl {
         const char *key;      /* file of the key to speak to it with; NULL: none */
         const char *registry; /* folder of the embedded registry */
         bool json;            /* JSON on standard output, and nothing else */
-        bool color;           /* colours are wanted: a terminal, no NO_COLOR, no --no-color, no --json */
+        /* Of requests with `progress`; or NULL. */
+        void (*on_progress)(const char *text, uint64_t step, uint64_t n_steps, void *userdata);
+        void *progress_userdata;
+        bool color; /* colours are wanted: a terminal, no NO_COLOR, no --no-color, no --json */
 } Ctl;
 
 typedef enum CtlOptionKind {

@@ -3,6 +3,9 @@
 
 #include "job.h"
 
+#include <errno.h>
+#include <string.h>
+
 #define KIB UINT64_C(1024)
 #define MIB (KIB * 1024)
 #define GIB (MIB * 1024)
@@ -48,6 +51,12 @@ const Limits limits_default = {
                 .is_valid = (check_), .form = (form_)                                    \
         }
 
+#define JOB_OPTIONAL_TEXT(member_, check_, form_)                                                          \
+        {                                                                                                  \
+                .name = #member_, .type = &field_text, .offset = offsetof(Job, member_), .optional = true, \
+                .is_valid = (check_), .form = (form_)                                                      \
+        }
+
 static const JsonField job_fields[] = {
         JOB_TEXT(job, job_id_is_valid, "a job's id"),
         JOB_TEXT(token, token_is_valid, "a token"),
@@ -55,10 +64,14 @@ static const JsonField job_fields[] = {
         JOB_TEXT(action, slug_is_valid, "an action"),
         { "channel", &field_channel, offsetof(Job, channel) },
         JOB_TEXT(track, slug_is_valid, "a slug"),
-        JOB_TEXT(exercise, slug_is_valid, "a slug"),
-        JOB_TEXT(id, request_id_is_valid, "an id"),
-        { "input", &field_text, offsetof(Job, input), .max = URI_SIZE_MAX },
-        JOB_TEXT(version, version_is_valid, "a version"),
+        JOB_OPTIONAL_TEXT(exercise, slug_is_valid, "a slug"),
+        JOB_OPTIONAL_TEXT(id, request_id_is_valid, "an id"),
+        { "input", &field_text, offsetof(Job, input), .optional = true, .max = URI_SIZE_MAX },
+        JOB_OPTIONAL_TEXT(version, version_is_valid, "a version"),
+        JOB_OPTIONAL_TEXT(git_reference, git_reference_is_valid, "a reference of git"),
+        { "target", &field_channel, offsetof(Job, target), .optional = true },
+        { "build_usec", &field_uint, offsetof(Job, build_usec), .optional = true,
+          .max = 86400 * USEC_PER_SEC },
         { "digest", &field_text, offsetof(Job, digest), .optional = true, .is_valid = digest_is_valid,
           .form = "a digest" },
         { "limits", &field_struct, offsetof(Job, limits), .table = &limits_table },
@@ -74,8 +87,22 @@ static const JsonTable job_table = JSON_TABLE(Job, job_fields);
 
 int job_from_json(json_object *object, Job *ret, char **ret_error)
 {
+        Job job = { .target = _CHANNEL_INVALID };
+        bool is_whole;
+        int r = json_read(&job_table, object, &job, ret_error);
+
         *ret = (Job){};
-        return json_read(&job_table, object, ret, ret_error);
+        if (r != 0)
+                return r;
+        is_whole = job_is_build(&job) ? job.git_reference && job.target != _CHANNEL_INVALID
+                                      : job.exercise && job.id && job.input && job.version;
+        if (is_whole) {
+                *ret = job;
+                return 0;
+        }
+        job_done(&job);
+        *ret_error = strdup(" lacks what its action needs");
+        return *ret_error ? JSON_BAD : -ENOMEM;
 }
 
 json_object *job_to_json(const Job *job)

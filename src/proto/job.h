@@ -33,11 +33,14 @@ typedef struct Job {
         char *action;
         Channel channel;
         char *track;
-        char *exercise;
-        char *id;    /* the client's name for it */
-        char *input; /* URI */
+        char *exercise; /* this and the next three: NULL where it is a build */
+        char *id;       /* the client's name for it */
+        char *input;    /* URI */
         char *version;
-        char *digest; /* NULL: not pinned; what the worker holds under `version` */
+        char *git_reference; /* a build: of what, */
+        Channel target;      /* and for which channel: limits, profile and entry point are its track's */
+        usec_t build_usec;   /* in this time */
+        char *digest;        /* NULL: not pinned; what the worker holds under `version` */
         Limits limits;
         char *profile;     /* a name */
         char **entrypoint; /* NULL: the worker finds it */
@@ -45,6 +48,12 @@ typedef struct Job {
         usec_t setup_usec;
         char *resend_key; /* or NULL */
 } Job;
+
+/* Whether it is a build, and no run. */
+static inline bool job_is_build(const Job *job)
+{
+        return job->channel == CHANNEL_BUILDERS;
+}
 
 /* 0, -ENOMEM, or JSON_BAD with what is wrong. */
 int job_from_json(json_object *object, Job *ret, char **ret_error) _warn_unused_;

@@ -287,7 +287,11 @@ static int channel_read(const JsonField *field, json_object *value, void *member
 
 static int channel_write(const JsonField *field, const void *member, json_object **ret)
 {
-        *ret = json_object_new_string(channel_to_string(*(const Channel *) member));
+        Channel channel = *(const Channel *) member;
+
+        if (channel == _CHANNEL_INVALID)
+                return 0;
+        *ret = json_object_new_string(channel_to_string(channel));
         return *ret ? 0 : -ENOMEM;
 }
 

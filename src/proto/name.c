@@ -5,9 +5,10 @@
 
 #include "basic/string-util.h"
 
-#define SLUG_LENGTH_MAX       64U
-#define VERSION_LENGTH_MAX    128U
-#define REQUEST_ID_LENGTH_MAX 128U
+#define SLUG_LENGTH_MAX          64U
+#define VERSION_LENGTH_MAX       128U
+#define REQUEST_ID_LENGTH_MAX    128U
+#define GIT_REFERENCE_LENGTH_MAX 255U
 
 static bool is_alphanumeric(char c)
 {
@@ -54,6 +55,21 @@ bool request_id_is_valid(const char *s)
         while (s[n] > ' ' && s[n] <= '~' && n <= REQUEST_ID_LENGTH_MAX)
                 n++;
         return n > 0 && n <= REQUEST_ID_LENGTH_MAX && s[n] == '\0';
+}
+
+/* As git-check-ref-format(1) has it, and nothing of gitrevisions(7): so it names one thing and no path. */
+bool git_reference_is_valid(const char *s)
+{
+        static const char *const never[] = { "..", "//", "@{", "/.", ".lock/" };
+        size_t n = 0;
+
+        while (s[n] > ' ' && s[n] <= '~' && !strchr("~^:?*[\\", s[n]) && n <= GIT_REFERENCE_LENGTH_MAX)
+                n++;
+        for (size_t i = 0; i < ARRAY_SIZE(never); i++)
+                if (strstr(s, never[i]))
+                        return false;
+        return n > 0 && n <= GIT_REFERENCE_LENGTH_MAX && s[n] == '\0' && !strchr("-/.@", s[0]) &&
+               !strchr("/.", s[n - 1]) && !string_ends_with(s, ".lock");
 }
 
 bool job_id_is_valid(const char *s)

@@ -11,6 +11,8 @@ bool version_is_valid(const char *s); /* the same with '.'; 128 */
 bool digest_is_valid(const char *s);  /* sha256: and 64 hexadecimal digits, lower case */
 bool request_id_is_valid(const char *s); /* 1 to 128 printable ASCII characters without blank */
 bool job_id_is_valid(const char *s);     /* 32 hexadecimal digits, lower case */
+/* What git calls a reference or a revision, by its plain name: a branch, a tag, a commit; 255 bytes. */
+bool git_reference_is_valid(const char *s);
 bool token_is_valid(const char *s);      /* 16 of them */
 bool resend_key_is_valid(const char *s); /* 64 of them */
 

@@ -30,6 +30,7 @@ static const char *const peer_types[_PEER_TYPE_MAX] = {
         [PEER_HEARTBEAT] = "heartbeat",
         [PEER_GOODBYE] = "goodbye",
         [PEER_REFUSED] = "refused",
+        [PEER_PROGRESS] = "progress",
 };
 
 const char *peer_type_to_string(PeerType type)
@@ -568,6 +569,34 @@ int heartbeat_from_json(json_object *object, Heartbeat *ret, char **ret_error)
 json_object *heartbeat_to_json(const Heartbeat *heartbeat)
 {
         return json_write(&heartbeat_table, heartbeat);
+}
+
+#define PROGRESS_TEXT_MAX 512U
+
+static const JsonField progress_fields[] = {
+        { "job", &field_text, offsetof(Progress, job), .is_valid = job_id_is_valid, .form = "a job's id" },
+        { "token", &field_text, offsetof(Progress, token), .is_valid = token_is_valid, .form = "a token" },
+        { "step", &field_uint, offsetof(Progress, step), .optional = true, .max = UINT32_MAX },
+        { "steps", &field_uint, offsetof(Progress, n_steps), .optional = true, .max = UINT32_MAX },
+        { "text", &field_text, offsetof(Progress, text), .max = PROGRESS_TEXT_MAX },
+};
+
+static const JsonTable progress_table = JSON_TABLE(Progress, progress_fields);
+
+int progress_from_json(json_object *object, Progress *ret, char **ret_error)
+{
+        *ret = (Progress){};
+        return json_read(&progress_table, object, ret, ret_error);
+}
+
+json_object *progress_to_json(const Progress *progress)
+{
+        return json_write(&progress_table, progress);
+}
+
+void progress_done(Progress *progress)
+{
+        json_done(&progress_table, progress);
 }
 
 static const JsonField notice_fields[] = {

@@ -31,6 +31,7 @@ typedef enum PeerType {
         PEER_HEARTBEAT,
         PEER_GOODBYE,
         PEER_REFUSED,
+        PEER_PROGRESS,
         _PEER_TYPE_MAX,
         _PEER_TYPE_INVALID = -1,
 } PeerType;
@@ -181,6 +182,18 @@ typedef struct Heartbeat {
 
 int heartbeat_from_json(json_object *object, Heartbeat *ret, char **ret_error) _warn_unused_;
 json_object *heartbeat_to_json(const Heartbeat *heartbeat);
+
+/* How far a job is: its step, of how many, and what it is about. */
+typedef struct Progress {
+        char *job;
+        char *token;
+        uint64_t step, n_steps; /* 0: not known */
+        char *text;
+} Progress;
+
+int progress_from_json(json_object *object, Progress *ret, char **ret_error) _warn_unused_;
+json_object *progress_to_json(const Progress *progress);
+void progress_done(Progress *progress);
 
 /* refused {error} and goodbye {reason}. */
 typedef struct Notice {

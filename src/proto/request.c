@@ -49,6 +49,10 @@ static const struct {
                                        CHANNEL_STATIC_ANALYZERS,
                                        { JOB_MEMBERS } },
         [ACTION_REPRESENT] = { "represent", ROLE_SUBMIT, CHANNEL_REPRESENTERS, { JOB_MEMBERS } },
+        [ACTION_BUILD_CONTAINER] = { "build_container",
+                                     ROLE_DEPLOY,
+                                     CHANNEL_BUILDERS,
+                                     { "track_slug", "channel", "git_reference" } },
         [ACTION_DEPLOY_CONTAINER_VERSION] = { "deploy_container_version",
                                               ROLE_DEPLOY,
                                               _CHANNEL_INVALID,
@@ -146,11 +150,14 @@ static const JsonField request_fields[] = {
                      "a version: 1 to 128 of a-z, A-Z, 0-9, '.', '-' and '_'"),
         REQUEST_TEXT("new_version", version, version_is_valid,
                      "a version: 1 to 128 of a-z, A-Z, 0-9, '.', '-' and '_'"),
+        REQUEST_TEXT("git_reference", git_reference, git_reference_is_valid,
+                     "the name of a commit, branch or tag: 1 to 255 characters, as git has it"),
         { "versions", &field_texts, offsetof(Request, versions), .optional = true,
           .is_valid = version_is_valid, .form = "a version", .max = N_REQUEST_VERSIONS_MAX },
         { "execution_timeout", &field_seconds, offsetof(Request, execution_usec), .optional = true },
         { "timeout", &field_seconds, offsetof(Request, timeout_usec), .optional = true },
         { "resend", &field_bool, offsetof(Request, resend), .optional = true },
+        { "progress", &field_bool, offsetof(Request, progress), .optional = true },
 };
 
 /* Reading */
@@ -199,7 +206,8 @@ static bool is_of_action(Action action, const char *name)
                 if (streq(name, actions[action].required[i]))
                         return true;
         return action_is_job(action, &channel) &&
-               (streq(name, "execution_timeout") || streq(name, "timeout") || streq(name, "resend"));
+               (streq(name, "execution_timeout") || streq(name, "timeout") || streq(name, "resend") ||
+                streq(name, "progress") || streq(name, "id"));
 }
 
 static int read_members(Request *request, RequestError *ret_error)
@@ -266,11 +274,28 @@ static int read_body(const void *data, size_t size, Request *request, RequestErr
         return r;
 }
 
+/* A job's channel is its action's; what a build is for is said by the member `channel`. */
+static int settle_channels(Request *request, RequestError *ret_error)
+{
+        Channel channel;
+
+        if (!action_is_job(request->action, &channel))
+                return 0;
+        if (request->action == ACTION_BUILD_CONTAINER && request->channel == CHANNEL_BUILDERS)
+                return bad(ret_error, STATUS_MALFORMED_REQUEST,
+                           strdup("channel must be one that containers run in: test_runners, "
+                                  "static_analyzers or "
+                                  "representers"));
+        request->target = request->channel;
+        request->channel = channel;
+        return 0;
+}
+
 int request_parse(const void *data, size_t size, Request *ret, RequestError *ret_error)
 {
-        static int (*const steps[])(Request * request,
-                                    RequestError * ret_error) = { read_request_id, read_action,
-                                                                  check_required, read_members };
+        static int (*const steps[])(Request * request, RequestError * ret_error) = {
+                read_request_id, read_action, check_required, read_members, settle_channels
+        };
         int r;
 
         *ret = (Request){ .action = _ACTION_INVALID, .size = size, .channel = _CHANNEL_INVALID };
@@ -278,8 +303,6 @@ int request_parse(const void *data, size_t size, Request *ret, RequestError *ret
         r = read_body(data, size, ret, ret_error);
         for (size_t i = 0; i < ARRAY_SIZE(steps) && r == 0; i++)
                 r = steps[i](ret, ret_error);
-        if (r == 0 && ret->channel == _CHANNEL_INVALID)
-                (void) action_is_job(ret->action, &ret->channel);
         return r;
 }
 
@@ -292,6 +315,7 @@ void request_done(Request *request)
         free(request->exercise);
         free(request->input);
         free(request->version);
+        free(request->git_reference);
         strv_free(request->versions);
         *request = (Request){ .action = _ACTION_INVALID };
 }

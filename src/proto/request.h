@@ -32,6 +32,7 @@ typedef enum Action {
         ACTION_TEST_SOLUTION,
         ACTION_ANALYZE_ITERATION,
         ACTION_REPRESENT,
+        ACTION_BUILD_CONTAINER,
         ACTION_DEPLOY_CONTAINER_VERSION,
         ACTION_UPDATE_CONTAINER_VERSIONS,
         ACTION_UNLOAD_CONTAINER_VERSION,
@@ -66,14 +67,17 @@ typedef struct Request {
         char *request_id;  /* or NULL */
         char *id;
         Channel channel; /* of the action, or the member `channel` */
+        Channel target;  /* build_container: the member `channel`, for which it is built */
         char *track;
         char *exercise;
         char *input;
         char *version; /* container_version, new_version */
+        char *git_reference;
         char **versions;
         usec_t execution_usec; /* 0: not said */
         usec_t timeout_usec;   /* 0: not said */
         bool resend;
+        bool progress; /* told of on the way */
 } Request;
 
 /* What is wrong with a request, for its answer. */

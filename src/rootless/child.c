@@ -7,8 +7,6 @@
 #include "basic/fd-util.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -36,30 +34,9 @@ Child *child_free(Child *child)
         return NULL;
 }
 
-static int compare_fds(const void *a, const void *b)
-{
-        return *(const int *) a - *(const int *) b;
-}
-
-/* Closes all but the standard ones and `fds`, which are sorted. */
-static int close_others(int *fds, size_t n)
-{
-        unsigned first = STDERR_FILENO + 1;
-
-        qsort(fds, n, sizeof(int), compare_fds);
-        for (size_t i = 0; i < n; i++) {
-                unsigned fd = (unsigned) fds[i];
-
-                if (fd > first && close_range(first, fd - 1, 0) < 0)
-                        return -errno;
-                first = MAX(first, fd + 1);
-        }
-        return close_range(first, UINT_MAX, 0) < 0 ? -errno : 0;
-}
-
 _Noreturn static void run(pid_t parent, ChildMain main, void *userdata, int *fds, size_t n_fds)
 {
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || close_others(fds, n_fds) < 0)
+        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent || fd_close_others(fds, n_fds) < 0)
                 _exit(EXIT_FAILURE);
         _exit(main(userdata));
 }

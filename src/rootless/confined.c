@@ -79,6 +79,19 @@ static int hide(const char *hidden, const char *folder)
         return 0;
 }
 
+/* What is the service's own, or another's, is covered. */
+static int cover_system(void)
+{
+        static const char *const folders[] = { "/run", "/tmp", "/var/tmp", "/dev/shm" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
+                if (mount("tmpfs", folders[i], "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777") < 0)
+                        return -errno;
+        if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+                return -errno;
+        return 0;
+}
+
 static int limit(void)
 {
         const struct rlimit file = { FILE_SIZE_MAX, FILE_SIZE_MAX }, core = { 0, 0 },
@@ -90,17 +103,17 @@ static int limit(void)
         return 0;
 }
 
-static int drop_capabilities(void)
+static int drop_capabilities(uint64_t kept)
 {
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
         struct __user_cap_data_struct data[2] = {};
 
         for (unsigned long capability = 0; capability < 64; capability++)
-                if (!(CAPABILITIES_KEPT & CAPABILITY(capability)) &&
-                    prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 && errno != EINVAL)
+                if (!(kept & CAPABILITY(capability)) && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 &&
+                    errno != EINVAL)
                         return -errno;
-        data[0].effective = data[0].permitted = (uint32_t) CAPABILITIES_KEPT;
-        data[1].effective = data[1].permitted = (uint32_t) (CAPABILITIES_KEPT >> 32);
+        data[0].effective = data[0].permitted = (uint32_t) kept;
+        data[1].effective = data[1].permitted = (uint32_t) (kept >> 32);
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_capset, &header, data) < 0)
                 return -errno;
         return 0;
@@ -118,8 +131,13 @@ static int set_up(const ConfinedOptions *options)
         r = hide(options->hidden, options->folder);
         if (r < 0)
                 return r;
+        if (options->own_system) {
+                r = cover_system();
+                if (r < 0)
+                        return r;
+        }
         r = limit();
-        return r < 0 ? r : drop_capabilities();
+        return r < 0 ? r : drop_capabilities(CAPABILITIES_KEPT | options->more_capabilities);
 }
 
 _Noreturn static void run(const ConfinedOptions *options, int mapped_fd, int result_fd)
@@ -139,16 +157,15 @@ _Noreturn static void run(const ConfinedOptions *options, int mapped_fd, int res
 
 /* Outside */
 
-typedef struct Process {
-        pid_t pid; /* 0: reaped */
-} Process;
-
-static void process_done(Process *process)
+void confined_process_done(ConfinedProcess *process)
 {
         if (process->pid > 0) {
                 kill(process->pid, SIGKILL);
                 waitpid(process->pid, NULL, 0);
         }
+        safe_close(process->release_fd);
+        safe_close(process->result_fd);
+        *process = CONFINED_PROCESS_INIT;
 }
 
 static int read_result(int fd, size_t size_max, Buffer *result)
@@ -169,7 +186,7 @@ static int read_result(int fd, size_t size_max, Buffer *result)
         return buffer_append(result, "", 1, SIZE_MAX);
 }
 
-static int reap(Process *process)
+static int reap(ConfinedProcess *process)
 {
         int status;
 
@@ -180,41 +197,63 @@ static int reap(Process *process)
         return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
 
-int confined_run(const ConfinedOptions *options, size_t size_max, char **ret, size_t *ret_size)
+int confined_start(const ConfinedOptions *options, ConfinedProcess *ret)
 {
         struct clone_args arguments = {
                 .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
                          CLONE_NEWUTS,
                 .exit_signal = SIGCHLD,
         };
-        _cleanup_close_ int mapped_read = -EBADF, mapped_write = -EBADF, result_read = -EBADF,
-                            result_write = -EBADF;
-        _cleanup_(buffer_done) Buffer result = {};
-        _cleanup_(process_done) Process process = {};
+        _cleanup_(confined_process_done) ConfinedProcess process = CONFINED_PROCESS_INIT;
+        _cleanup_close_ int mapped_read = -EBADF, result_write = -EBADF;
         int mapped[2], results[2], r;
 
         if (pipe2(mapped, O_CLOEXEC) < 0)
                 return -errno;
         mapped_read = mapped[0];
-        mapped_write = mapped[1];
+        process.release_fd = mapped[1];
         if (pipe2(results, O_CLOEXEC) < 0)
                 return -errno;
-        result_read = results[0];
+        process.result_fd = results[0];
         result_write = results[1];
         process.pid = (pid_t) syscall(SYS_clone3, &arguments, sizeof(arguments));
-        if (process.pid < 0)
+        if (process.pid < 0) {
+                process.pid = 0;
                 return -errno;
+        }
         if (process.pid == 0) {
-                close(mapped_write);
+                close(process.release_fd);
                 run(options, mapped_read, result_write);
         }
-        result_write = safe_close(result_write);
         r = identity_write_maps(options->identity, process.pid, -1);
         if (r < 0)
                 return r;
-        if (write(mapped_write, "", 1) != 1)
+        *ret = process;
+        process = CONFINED_PROCESS_INIT;
+        return 0;
+}
+
+int confined_release(ConfinedProcess *process)
+{
+        if (write(process->release_fd, "", 1) != 1)
                 return -errno;
-        r = read_result(result_read, size_max, &result);
+        process->release_fd = safe_close(process->release_fd);
+        return 0;
+}
+
+int confined_run(const ConfinedOptions *options, size_t size_max, char **ret, size_t *ret_size)
+{
+        _cleanup_(confined_process_done) ConfinedProcess process = CONFINED_PROCESS_INIT;
+        _cleanup_(buffer_done) Buffer result = {};
+        int r;
+
+        r = confined_start(options, &process);
+        if (r < 0)
+                return r;
+        r = confined_release(&process);
+        if (r < 0)
+                return r;
+        r = read_result(process.result_fd, size_max, &result);
         if (r < 0)
                 return r;
         r = reap(&process);

@@ -207,6 +207,7 @@ static int (*const actions[_ACTION_MAX])(Router *, Ask *) = {
         [ACTION_TEST_SOLUTION] = job_accept,
         [ACTION_ANALYZE_ITERATION] = job_accept,
         [ACTION_REPRESENT] = job_accept,
+        [ACTION_BUILD_CONTAINER] = job_accept,
         [ACTION_DEPLOY_CONTAINER_VERSION] = registry_deploy,
         [ACTION_UPDATE_CONTAINER_VERSIONS] = registry_deploy,
         [ACTION_UNLOAD_CONTAINER_VERSION] = registry_deploy,

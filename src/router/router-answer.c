@@ -149,3 +149,21 @@ int ask_succeed(Router *router, const Ask *ask, json_object *response)
                 return -ENOMEM;
         return ask_answer(router, ask, &(Parts){ .code = STATUS_OK, .response = object_bytes(owned) });
 }
+
+int ask_tell(Router *router, const Ask *ask, const Progress *progress)
+{
+        _cleanup_json_ json_object *object = json_object_new_object();
+        json_object *member = json_object_new_object();
+        Bytes frames[3] = { { ask->identity, ask->identity_size }, { "", 0 }, {} };
+        int r;
+
+        if (!object || !member || json_add(object, "progress", member) < 0 ||
+            json_add_text(member, "text", progress->text) < 0 ||
+            json_add_uint(member, "step", progress->step) < 0 ||
+            json_add_uint(member, "steps", progress->n_steps) < 0 ||
+            (ask->request.request_id && json_add_text(object, "request_id", ask->request.request_id) < 0))
+                return -ENOMEM;
+        frames[2] = object_bytes(object);
+        r = router->port.send(router->port.userdata, frames, ARRAY_SIZE(frames));
+        return r < 0 ? r : 0;
+}

@@ -74,7 +74,8 @@ void job_leave_worker(RouterJob *job)
 
 static int job_join_client(Router *router, RouterJob *job)
 {
-        _cleanup_free_ char *key = string_format("%s\n%s", job->ask->principal->name, job->ask->request.id);
+        _cleanup_free_ char *key =
+                string_format("%s\n%s", job->ask->principal->name, job->ask->request.id ?: "");
         ClientJobs *client = key ? hashmap_get_str(router->jobs_by_client, key) : NULL;
 
         if (!key)
@@ -149,9 +150,10 @@ static void job_log_end(const RouterJob *job, const Parts *parts, usec_t now)
                               { "PIPELINE_CHANNEL", channel_to_string(request->channel) },
                               { "PIPELINE_TRACK", request->track }, { "PIPELINE_CODE", code },
                               { "PIPELINE_WORKER", job->worker ? job->worker->hello.name : NULL }),
-                   "Job %s (%s %s, version %s) ended with %u %s after %" PRIu64 " ms", job->id,
-                   request->track, request->exercise, request->version, parts->code,
-                   status_name(parts->code), (now - job->ask->start_usec) / USEC_PER_MSEC);
+                   "Job %s (%s %s, %s %s) ended with %u %s after %" PRIu64 " ms", job->id, request->track,
+                   request->exercise ?: channel_to_string(request->target),
+                   request->version ? "version" : "reference", request->version ?: request->git_reference,
+                   parts->code, status_name(parts->code), (now - job->ask->start_usec) / USEC_PER_MSEC);
 }
 
 static int job_tell_worker_to_stop(Router *router, RouterJob *job, const char *reason)
@@ -220,6 +222,16 @@ static int job_fail_without_worker(Router *router, RouterJob *job, const char *e
 
 /* Giving it out */
 
+/* The track whose settings a job goes by: its own, or the one that a build is for. NULL where nothing is
+ * known of it. */
+static const StoreTrack *job_track(const Router *router, const Request *request)
+{
+        Channel channel = request->action == ACTION_BUILD_CONTAINER ? request->target : request->channel;
+
+        return store_config_track(store_config(router->store), channel, request->track);
+}
+
+/* `track` and `version` may be NULL for a build. */
 static json_object *job_text(Router *router, RouterJob *job, const StoreTrack *track,
                              const VersionItem *version)
 {
@@ -235,11 +247,14 @@ static json_object *job_text(Router *router, RouterJob *job, const StoreTrack *t
                 .id = request->id,
                 .input = request->input,
                 .version = request->version,
-                .digest = version->digest,
+                .git_reference = request->git_reference,
+                .target = request->target,
+                .build_usec = job->build_usec,
+                .digest = version ? version->digest : NULL,
                 .limits = job->limits,
-                .profile = track->settings.profile,
-                .entrypoint = track->settings.entrypoint,
-                .late_success = track->settings.late_success,
+                .profile = track ? track->settings.profile : (char *) "default",
+                .entrypoint = track ? track->settings.entrypoint : NULL,
+                .late_success = track && track->settings.late_success,
                 .setup_usec = store_config(router->store)->times.setup_usec,
                 .resend_key = job->resend_key[0] != '\0' ? job->resend_key : NULL,
         };
@@ -267,13 +282,14 @@ static void job_log_given(const RouterJob *job, usec_t now)
 static int job_give(Router *router, RouterJob *job, Worker *worker)
 {
         const Request *request = &job->ask->request;
-        const StoreTrack *track =
-                store_config_track(store_config(router->store), request->channel, request->track);
+        const StoreTrack *track = job_track(router, request);
         const VersionItem *version =
-                track ? version_list_find(&track->versions, request->track, request->version) : NULL;
+                track && request->version
+                        ? version_list_find(&track->versions, request->track, request->version)
+                        : NULL;
         int r;
 
-        if (!version)
+        if (!version && job->build_usec == 0)
                 return job_fail(router, job, STATUS_VERSION_NOT_DEPLOYED,
                                 "this version was unloaded while the job waited");
         random_digits(job->token, 8);
@@ -406,7 +422,8 @@ int job_retry(Router *router, RouterJob *job, const char *why)
                    LOG_FIELDS({ "MESSAGE_ID", MSG_ROUTER_JOB_RETRIED }, { "PIPELINE_JOB", job->id },
                               { "PIPELINE_TRACK", job->ask->request.track }),
                    "Job %s is given out once more: %s", job->id, why);
-        job->queue_deadline = now + store_config(router->store)->times.queue_usec;
+        if (job->build_usec == 0)
+                job->queue_deadline = now + store_config(router->store)->times.queue_usec;
         return job_place(router, job);
 }
 
@@ -430,17 +447,23 @@ static void job_set_times(Router *router, RouterJob *job, const StoreTrack *trac
         const Request *request = &job->ask->request;
         usec_t now = router_now(router);
 
-        job->limits = track->settings.limits;
-        if (request->execution_usec > 0)
+        job->limits = track ? track->settings.limits : limits_default;
+        if (request->action == ACTION_BUILD_CONTAINER)
+                job->build_usec = request->execution_usec > 0
+                                          ? MIN(request->execution_usec, times->build_usec)
+                                          : times->build_usec;
+        else if (request->execution_usec > 0)
                 job->limits.wall_usec = MIN(request->execution_usec, track->wall_max_usec);
-        job->queue_deadline = now + times->queue_usec;
+        /* Builds wait for each other, for as long as it takes. */
+        job->queue_deadline = job->build_usec > 0 ? USEC_INFINITY : now + times->queue_usec;
         job->deadline =
-                now + (request->timeout_usec > 0 ? request->timeout_usec
-                                                 : times->queue_usec + times->setup_usec +
-                                                           job->limits.wall_usec + times->margin_usec);
+                now + (request->timeout_usec > 0
+                               ? request->timeout_usec
+                               : times->queue_usec + times->setup_usec + times->margin_usec +
+                                         (job->build_usec > 0 ? job->build_usec : job->limits.wall_usec));
 }
 
-/* Takes the ask with success. */
+/* `track` may be NULL for a build. Takes the ask with success. */
 static int job_new(Router *router, Ask *ask, const StoreTrack *track, RouterJob **ret)
 {
         RouterJob *job = calloc(1, sizeof(RouterJob));
@@ -454,7 +477,8 @@ static int job_new(Router *router, Ask *ask, const StoreTrack *track, RouterJob 
         job->timer.fire = job_on_time;
         job->channel = &router->channels[ask->request.channel];
         job->track = place_get(router, ask->request.channel, ask->request.track);
-        job->holder = holder_get(router, ask->request.channel, ask->request.track, ask->request.version);
+        job->holder =
+                holder_get(router, ask->request.channel, ask->request.track, ask->request.version ?: "");
         list_init(&job->asks);
         r = job->track && job->holder ? hashmap_put_str(router->jobs, job->id, job) : -ENOMEM;
         if (r == 0)
@@ -473,10 +497,12 @@ static int job_new(Router *router, Ask *ask, const StoreTrack *track, RouterJob 
 static int job_check(Router *router, const Ask *ask, const StoreTrack **ret_track)
 {
         const Request *request = &ask->request;
-        const StoreConfig *config = store_config(router->store);
-        const StoreTrack *track = store_config_track(config, request->channel, request->track);
+        const StoreTrack *track = job_track(router, request);
         int r;
 
+        *ret_track = track;
+        if (request->action == ACTION_BUILD_CONTAINER)
+                return 0;
         if (!track) {
                 r = ask_fail(router, ask, STATUS_MALFORMED_REQUEST,
                              "unknown track: nothing was ever deployed for it", NULL);
@@ -486,7 +512,6 @@ static int job_check(Router *router, const Ask *ask, const StoreTrack **ret_trac
                 r = ask_fail(router, ask, STATUS_VERSION_NOT_DEPLOYED, "this version is not deployed", NULL);
                 return r < 0 ? r : 1;
         }
-        *ret_track = track;
         return 0;
 }
 
@@ -576,6 +601,17 @@ int job_cancel_all(Router *router, const Ask *ask, size_t *ret_n)
                 if (r < 0)
                         return r;
                 ++*ret_n;
+        }
+        return 0;
+}
+
+int job_on_progress(Router *router, const RouterJob *job, const Progress *progress)
+{
+        LIST_FOREACH(Ask, ask, &job->asks, link) {
+                int r = ask->request.progress ? ask_tell(router, ask, progress) : 0;
+
+                if (r < 0)
+                        return r;
         }
         return 0;
 }

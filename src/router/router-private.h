@@ -127,6 +127,7 @@ typedef struct RouterJob {
         Worker *worker;
         ListLink in_worker;
         Limits limits;
+        usec_t build_usec; /* 0: it is no build */
         usec_t queue_deadline, deadline;
         Timer timer;
 } RouterJob;
@@ -253,6 +254,8 @@ int ask_answer(Router *router, const Ask *ask, const Parts *parts) _warn_unused_
 /* The same with texts: `detail` is a JSON object, taken; NULL: nothing to add. */
 int ask_fail(Router *router, const Ask *ask, StatusCode code, const char *error,
              json_object *detail) _warn_unused_;
+/* Says how far it is; the answer is still to come. */
+int ask_tell(Router *router, const Ask *ask, const Progress *progress) _warn_unused_;
 /* 200 with a response, which is taken; NULL: there was no memory for it. */
 int ask_succeed(Router *router, const Ask *ask, json_object *response) _warn_unused_;
 
@@ -287,6 +290,8 @@ void job_leave_worker(RouterJob *job);
 int job_retry(Router *router, RouterJob *job, const char *why) _warn_unused_;
 /* Its worker cannot take it at this moment: in a while, to whoever is idle then. */
 int job_put_off(Router *router, RouterJob *job) _warn_unused_;
+/* Tells those who want to know. */
+int job_on_progress(Router *router, const RouterJob *job, const Progress *progress) _warn_unused_;
 int job_cancel_all(Router *router, const Ask *ask, size_t *ret_n) _warn_unused_;
 RouterJob *job_free(Router *router, RouterJob *job);
 /* It turns out that a worker runs it already, for a router that is no more. Takes the foreign. */

@@ -21,7 +21,7 @@ int resend_key(const Ask *ask, char *ret)
                 return -ENOMEM;
         text = string_format("%s\n%s\n%s\n%s\n%s", ask->principal->name,
                              channel_to_string(ask->request.channel), action_to_string(ask->request.action),
-                             ask->request.id, canonical);
+                             ask->request.id ?: "", canonical);
         if (!text || EVP_Digest(text, strlen(text), digest, NULL, EVP_sha256(), NULL) != 1)
                 return -ENOMEM;
         hex_encode(digest, sizeof(digest), ret);

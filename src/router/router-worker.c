@@ -498,9 +498,24 @@ static int on_outcome(Router *router, Worker *worker, const PeerMessage *message
         return r < 0 ? r : worker_feed(router, worker);
 }
 
+static int on_progress(Router *router, Worker *worker, const PeerMessage *message, char **ret_error)
+{
+        _cleanup_(progress_done) Progress progress = {};
+        const RouterJob *job;
+        int r = progress_from_json(message->body, &progress, ret_error);
+
+        if (r != 0)
+                return r;
+        job = hashmap_get_str(router->jobs, progress.job);
+        if (!job || job->worker != worker || job->state != JOB_RUNNING || !streq(job->token, progress.token))
+                return 0;
+        return job_on_progress(router, job, &progress);
+}
+
 static int (*const messages[_PEER_TYPE_MAX])(Router *, Worker *, const PeerMessage *, char **) = {
         [PEER_CONFIGURED] = on_configured, [PEER_OUTCOME] = on_outcome,     [PEER_RESOLVED] = on_answer,
         [PEER_LISTED] = on_answer,         [PEER_HEARTBEAT] = on_heartbeat, [PEER_GOODBYE] = on_goodbye,
+        [PEER_PROGRESS] = on_progress,
 };
 
 static int dispatch(Router *router, const Principal *principal, Bytes identity, const PeerMessage *message,

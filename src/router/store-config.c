@@ -347,13 +347,10 @@ static int read_channel(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, v
         }
 
 static const ConfKey time_keys[] = {
-        TIME("queue", queue_usec),
-        TIME("setup", setup_usec),
-        TIME("margin", margin_usec),
-        TIME("heartbeat", heartbeat_usec),
-        TIME("dead", dead_usec),
-        TIME("registry", registry_usec),
-        { .key = NULL, .handler = unknown_setting },
+        TIME("queue", queue_usec),   TIME("setup", setup_usec),
+        TIME("margin", margin_usec), TIME("heartbeat", heartbeat_usec),
+        TIME("dead", dead_usec),     TIME("registry", registry_usec),
+        TIME("build", build_usec),   { .key = NULL, .handler = unknown_setting },
 };
 
 static const ConfKey peer_keys[] = {
@@ -404,7 +401,8 @@ static const StoreConfig defaults = {
                    .margin_usec = 2 * USEC_PER_SEC,
                    .heartbeat_usec = USEC_PER_SEC,
                    .dead_usec = 4 * USEC_PER_SEC,
-                   .registry_usec = 30 * USEC_PER_SEC },
+                   .registry_usec = 30 * USEC_PER_SEC,
+                   .build_usec = 1800 * USEC_PER_SEC },
         .queue_length = 1000,
         .memory_bytes = 64 * MIB,
         .kept_bytes = 16 * MIB,

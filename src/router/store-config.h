@@ -16,6 +16,7 @@ typedef struct Times {
         usec_t heartbeat_usec;
         usec_t dead_usec;     /* a worker not heard for as long is dead */
         usec_t registry_usec; /* a question about the registry */
+        usec_t build_usec;    /* a build, beside its set-up */
 } Times;
 
 /* What one peer may have at once; 0: any, of memory three quarters of all. */

@@ -39,3 +39,8 @@
 #define MSG_SANDBOX_IMAGE_REFUSED   "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a44"
 #define MSG_SANDBOX_MANAGER_LOST    "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a45"
 #define MSG_SANDBOX_IMAGE_COLLECTED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a4c"
+
+/* Builds */
+#define MSG_BUILD_STARTED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a61"
+#define MSG_BUILD_ENDED   "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a62"
+#define MSG_BUILT         "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a63"

@@ -4,6 +4,8 @@
 
 #include "manager-private.h"
 
+#include "task.h"
+
 #include "basic/string-util.h"
 #include "shared/log.h"
 #include "shared/message-ids.h"
@@ -14,13 +16,15 @@
 typedef struct Task {
         ListLink link;
         Manager *manager;
-        Run *run;
+        const TaskType *type;
+        void *work;
 } Task;
 
 static Task *task_free(Task *task)
 {
         list_remove(&task->manager->tasks, &task->link);
-        run_free(task->run);
+        if (task->work)
+                task->type->free(task->work);
         free(task);
         return NULL;
 }
@@ -39,7 +43,7 @@ int manager_describe_jobs(const Manager *m, JobRef **ret, size_t *ret_n)
         if (!jobs)
                 return -ENOMEM;
         LIST_FOREACH(Task, task, &m->tasks, link) {
-                const Job *job = run_job(task->run);
+                const Job *job = task->type->job(task->work);
 
                 jobs[n++] = (JobRef){ .job = job->job, .token = job->token, .resend_key = job->resend_key };
         }
@@ -53,40 +57,41 @@ usec_t manager_longest_job(const Manager *m)
         usec_t now = now_usec(CLOCK_MONOTONIC), latest = now;
 
         LIST_FOREACH(Task, task, &m->tasks, link)
-                latest = MAX(latest, run_deadline(task->run));
+                latest = MAX(latest, task->type->deadline(task->work));
         return latest - now;
 }
 
-static void log_end(const Manager *m, const Run *run, const OutcomeText *text)
+static void log_end(const Manager *m, const Task *task, const OutcomeText *text)
 {
-        const Job *job = run_job(run);
+        const Job *job = task->type->job(task->work);
         _cleanup_free_ char *code = string_format("%" PRIu64, text->outcome.status_code);
         _cleanup_free_ char *error = NULL;
 
         if (text->outcome.error)
                 error = string_escape(text->outcome.error, strlen(text->outcome.error), 512);
-        log_struct(text->outcome.status_code >= STATUS_INTERNAL_ERROR &&
-                                   text->outcome.status_code <= STATUS_SETUP_FAILED
-                           ? LOG_WARNING
-                           : LOG_INFO,
-                   LOG_FIELDS({ "MESSAGE_ID", MSG_WORKER_JOB_ENDED }, { "PIPELINE_JOB", job->job },
-                              { "PIPELINE_WORKER", m->settings->name }, { "PIPELINE_TRACK", job->track },
-                              { "PIPELINE_CODE", code },
-                              { "PIPELINE_SCOPE", run_record(run)->answer.scope }),
-                   "Job %s (%s %s) ended with %s%s%s", job->job, job->track, job->exercise, code,
-                   error ? ": " : "", error ?: "");
+        log_struct(
+                text->outcome.status_code >= STATUS_INTERNAL_ERROR &&
+                                text->outcome.status_code <= STATUS_SETUP_FAILED
+                        ? LOG_WARNING
+                        : LOG_INFO,
+                LOG_FIELDS({ "MESSAGE_ID", MSG_WORKER_JOB_ENDED }, { "PIPELINE_JOB", job->job },
+                           { "PIPELINE_WORKER", m->settings->name }, { "PIPELINE_TRACK", job->track },
+                           { "PIPELINE_CODE", code },
+                           { "PIPELINE_SCOPE", task->type->scope ? task->type->scope(task->work) : NULL }),
+                "Job %s (%s %s) ended with %s%s%s", job->job, job->track,
+                job->exercise ?: job->git_reference, code, error ? ": " : "", error ?: "");
 }
 
-static int on_run_ended(Run *run, void *userdata)
+static int on_ended(void *userdata)
 {
         _cleanup_(outcome_text_done) OutcomeText text = {};
         Task *task = userdata;
         Manager *m = task->manager;
         int r;
 
-        r = outcome_build(run_record(run), &text);
-        if (r >= 0) /* before the outcome: that frees a slot */
-                r = canary_when_ended(m->canary, run_record(run));
+        r = task->type->outcome(task->work, &text);
+        if (r >= 0 && task->type->record) /* before the outcome: that frees a slot */
+                r = canary_when_ended(m->canary, task->type->record(task->work));
         if (r < 0)
                 return r;
         r = manager_say_outcome(m, &text);
@@ -94,10 +99,19 @@ static int on_run_ended(Run *run, void *userdata)
                 return r;
         r = outcome_store_put(m->outcomes, &text);
         if (r < 0)
-                log_warning("The outcome of job %s cannot be kept: %s", run_job(run)->job, strerror(-r));
-        log_end(m, run, &text);
+                log_warning("The outcome of job %s cannot be kept: %s", text.outcome.job, strerror(-r));
+        log_end(m, task, &text);
         task_free(task);
         return manager_when_drained(m);
+}
+
+static int on_progress(void *userdata, uint64_t step, uint64_t n_steps, const char *text)
+{
+        Task *task = userdata;
+        const Job *job = task->type->job(task->work);
+        const Progress progress = { job->job, job->token, step, n_steps, (char *) text };
+
+        return manager_say_progress(task->manager, &progress);
 }
 
 /* Why a job is not taken, or NULL. */
@@ -133,7 +147,7 @@ static int reject(Manager *m, const Job *job, const char *reason)
 static Task *find_task(const Manager *m, const char *job, const char *token)
 {
         LIST_FOREACH(Task, task, &m->tasks, link) {
-                const Job *own = run_job(task->run);
+                const Job *own = task->type->job(task->work);
 
                 if (streq(own->job, job) && streq(own->token, token))
                         return task;
@@ -159,12 +173,17 @@ int manager_on_job(Manager *m, json_object *body, char **ret_error)
         task = calloc(1, sizeof(Task));
         if (!task)
                 return -ENOMEM;
-        task->manager = m;
+        *task = (Task){ .manager = m, .type = m->options.task ?: &task_run };
         list_append(&m->tasks, &task->link);
-        r = run_new(&m->run_host, &job, on_run_ended, task, &task->run);
+        r = task->type->new (&(TaskContext){ .host = &m->run_host,
+                                             .userdata = m->options.task_userdata,
+                                             .ended = on_ended,
+                                             .progress = on_progress,
+                                             .task = task },
+                             &job, &task->work);
         if (r < 0)
                 return r;
-        r = run_start(task->run);
+        r = task->type->start(task->work);
         if (r >= 0)
                 manager_show_status(m);
         return r;
@@ -177,7 +196,7 @@ static int say_not_here(Manager *m, const JobRef *ref)
         Job job = { .job = ref->job, .token = ref->token, .limits = limits_default };
 
         LIST_FOREACH(Task, task, &m->tasks, link)
-                if (streq(run_job(task->run)->job, ref->job))
+                if (streq(task->type->job(task->work)->job, ref->job))
                         return 0;
         return reject(m, &job, "this worker does not run that job");
 }
@@ -192,7 +211,7 @@ int manager_on_cancel(Manager *m, json_object *body, char **ret_error)
         if (r != 0)
                 return r;
         task = find_task(m, ref.job, ref.token);
-        return task ? run_cancel(task->run, ref.reason) : say_not_here(m, &ref);
+        return task ? task->type->cancel(task->work, ref.reason) : say_not_here(m, &ref);
 }
 
 int manager_on_outcome_ack(Manager *m, json_object *body, char **ret_error)

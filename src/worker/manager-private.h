@@ -56,6 +56,8 @@ int manager_say_configured(Manager *m) _warn_unused_;
 int manager_say_heartbeat(Manager *m) _warn_unused_;
 int manager_say_goodbye(Manager *m, const char *reason) _warn_unused_;
 int manager_say_outcome(Manager *m, const OutcomeText *text) _warn_unused_;
+/* Nothing is kept of it: who is not there does not hear it. */
+int manager_say_progress(Manager *m, const Progress *progress) _warn_unused_;
 /* Those that no router has acknowledged: that of a new connection may not know them. */
 int manager_say_kept_outcomes(Manager *m) _warn_unused_;
 

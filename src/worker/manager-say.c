@@ -90,6 +90,11 @@ int manager_say_outcome(Manager *m, const OutcomeText *text)
         return router_link_send(m->link, PEER_OUTCOME, body, parts, PEER_N_PARTS_MAX);
 }
 
+int manager_say_progress(Manager *m, const Progress *progress)
+{
+        return router_link_send(m->link, PEER_PROGRESS, progress_to_json(progress), NULL, 0);
+}
+
 int manager_say_kept_outcomes(Manager *m)
 {
         outcome_store_expire(m->outcomes);

@@ -49,6 +49,9 @@ void manager_show_status(const Manager *m)
                 daemon_notify_status("waiting for the router at %s", m->settings->router);
         else if (canary_error(m->canary))
                 daemon_notify_status("takes no jobs: %s", canary_error(m->canary));
+        else if (m->options.task)
+                daemon_notify_status("%zu of %" PRIu64 " slots busy", m->tasks.n_members,
+                                     m->settings->slots);
         else if (count.n_held + count.n_failed + count.n_under_way == 0)
                 daemon_notify_status("waiting for a version of %s", topics);
         else if (count.n_failed > 0)

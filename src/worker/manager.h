@@ -4,6 +4,7 @@
 /* A worker: it says hello to the router, holds what it is told to hold, and runs what it is given. */
 
 #include "settings.h"
+#include "task.h"
 
 #include <systemd/sd-event.h>
 
@@ -17,7 +18,9 @@ typedef enum ManagerMode {
 
 typedef struct ManagerOptions {
         ManagerMode mode;
-        bool waits; /* a track without a deployed version is waited for, and no error */
+        bool waits;           /* a track without a deployed version is waited for, and no error */
+        const TaskType *task; /* what it does with a job; NULL: it runs it */
+        const void *task_userdata;
 } ManagerOptions;
 
 /* Locks the worker's folder (made where missing). `settings` is borrowed. -EBUSY where another worker has

@@ -86,13 +86,26 @@ int settings_init(WorkerSettings *settings, const char *name, char **ret_error)
         return 0;
 }
 
+int settings_init_builder(WorkerSettings *settings, const char *name, char **ret_error)
+{
+        int r = settings_init(settings, name, ret_error);
+
+        settings->channel = CHANNEL_BUILDERS;
+        strv_free(settings->topics);
+        settings->topics = NULL;
+        return r;
+}
+
 /* What each variable, or part of an address, says. */
 
 static int set_channel(WorkerSettings *settings, const char *text, char **ret_error)
 {
         Channel channel = channel_from_string(text);
 
-        if (channel == _CHANNEL_INVALID || channel == CHANNEL_BUILDERS)
+        if (settings->channel == CHANNEL_BUILDERS && channel != CHANNEL_BUILDERS)
+                return bad(ret_error, string_format("%s is not the channel of builders: builders", text));
+        if (channel == _CHANNEL_INVALID ||
+            (channel == CHANNEL_BUILDERS && settings->channel != CHANNEL_BUILDERS))
                 return bad(ret_error, string_format("%s is no channel of workers; there are test_runners, "
                                                     "static_analyzers and representers",
                                                     text));

@@ -12,8 +12,8 @@
 
 typedef struct WorkerSettings {
         char *name;
-        Channel channel;
-        char **topics; /* tracks; NULL: generic */
+        Channel channel; /* builders: it is a builder's */
+        char **topics;   /* tracks; NULL: generic */
         uint64_t slots;
         char *router;   /* ZeroMQ address, without channel and topics */
         char *key_file; /* or NULL */
@@ -42,6 +42,8 @@ enum {
  * which is the name without the -N at its end (`ruby-1`: ruby); `any` is every track. The rest gets its
  * default. */
 int settings_init(WorkerSettings *settings, const char *name, char **ret_error) _warn_unused_;
+/* The same for a builder: of the channel `builders`, and for every track unless TOPICS says otherwise. */
+int settings_init_builder(WorkerSettings *settings, const char *name, char **ret_error) _warn_unused_;
 void settings_done(WorkerSettings *settings);
 
 /* The variables CHANNEL, TOPICS, SLOTS, ROUTER, ROUTER_KEY, SANDBOX, INPUT_FOLDERS, STATE_DIRECTORY,

@@ -89,6 +89,20 @@ def image_of_program(source, program="/opt/test-runner/bin/run.sh", links=()):
     return folder / "image.tar"
 
 
+def busybox_image():
+    """A root file system with busybox under all its names; the path of its tar."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="image-"))
+    (folder / "rootfs/bin").mkdir(parents=True)
+    (folder / "rootfs/etc").mkdir()
+    shutil.copy("/bin/busybox", folder / "rootfs/bin/busybox")
+    for name in run("/bin/busybox", "--list").split():
+        if name != "busybox":
+            (folder / "rootfs/bin" / name).symlink_to("busybox")
+    with tarfile.open(folder / "image.tar", "w") as tar:
+        tar.add(folder / "rootfs", arcname=".", filter=owned_by_root)
+    return folder / "image.tar"
+
+
 def owned_by_root(member):
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
@@ -117,10 +131,10 @@ def set_limits(channel="test_runners", times=None, **settings):
     run("systemctl", "reload", "pipeline-router.service")
 
 
-def scopes():
-    """The scopes of jobs (and of parked sandboxes) that are there now."""
-    uid = run("id", "-u", "pipeline-sandbox").strip()
-    out = run("runuser", "-u", "pipeline-sandbox", "--", "env", f"XDG_RUNTIME_DIR=/run/user/{uid}", "systemctl", "--user",
+def scopes(user="pipeline-sandbox"):
+    """The scopes of jobs (and of parked sandboxes), or of builds, that are there now."""
+    uid = run("id", "-u", user).strip()
+    out = run("runuser", "-u", user, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{uid}", "systemctl", "--user",
               "list-units", "--type=scope", "--no-legend", "--plain", "pipeline-*.scope")
     return [line.split()[0] for line in out.splitlines() if line.strip()]
 

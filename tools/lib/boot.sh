@@ -61,8 +61,9 @@ machine_mount() {
 # machine_admit_no_limits NAME: hybrid hosts keep the controllers of memory, processes and CPU to themselves
 machine_admit_no_limits() {
         local conf
-        conf=$(machine_state "$1")/root/etc/pipeline/sandbox.conf
-        [ ! -f "$conf" ] || echo 'UnenforcedLimits=yes' >>"$conf"
+        for conf in "$(machine_state "$1")"/root/etc/pipeline/{sandbox,build}.conf; do
+                [ ! -f "$conf" ] || echo 'UnenforcedLimits=yes' >>"$conf"
+        done
 }
 
 # machine_spawn NAME [NSPAWN-OPTION…]: start systemd-nspawn in the machine's cgroups, in the background

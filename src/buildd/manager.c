@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Puts the parts together, and decides what happens next: a build runs; its folder is settled; the next
+ * begins. While it runs a child measures, now and then, what it takes of the disk. */
+
+#include "manager.h"
+
+#include "cache.h"
+#include "orders.h"
+
+#include "basic/fd-util.h"
+#include "basic/string-util.h"
+#include "basic/tree.h"
+#include "shared/daemon-util.h"
+#include "shared/log.h"
+#include "shared/message-ids.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define PATIENCE_USEC    (5 * USEC_PER_SEC) /* by hand: how long a user manager is waited for */
+#define MEASURE_USEC     (2 * USEC_PER_SEC)
+#define MEASURE_ACCURACY (500 * USEC_PER_MSEC)
+#define CACHE_FOLDER     "cache"
+
+#define FNV_BASIS UINT32_C(2166136261)
+#define FNV_PRIME UINT32_C(16777619)
+
+/* Whether anything is built */
+
+static int set_unfit(Manager *manager, const char *why)
+{
+        char *copy = why ? strdup(why) : NULL;
+
+        if (why && !copy)
+                return -ENOMEM;
+        free(manager->unfit);
+        manager->unfit = copy;
+        daemon_notify_status("%s", why ?: "taking builds");
+        return 0;
+}
+
+static int check_controllers(Manager *manager)
+{
+        _cleanup_free_ char *missing = NULL, *why = NULL;
+        const char *group = scope_manager_cgroup(manager->scopes);
+        int r = group ? cgroup_missing_controllers(group, &missing) : -ENODATA;
+
+        if (r < 0)
+                return log_errno(r, "Cannot read the controllers of the user manager");
+        manager->limits_enforced = !missing;
+        if (!missing)
+                return set_unfit(manager, NULL);
+        log_struct(manager->config.unenforced_limits ? LOG_WARNING : LOG_ERR,
+                   LOG_FIELDS({ "MESSAGE_ID", MSG_SANDBOX_NO_LIMITS }),
+                   "The control group %s lacks controllers: %s. Boot with cgroup v2 alone and let "
+                   "user@.service have them (Delegate=cpu memory pids)",
+                   group, missing);
+        if (manager->config.unenforced_limits)
+                return set_unfit(manager, NULL);
+        why = string_format("the kernel limits no %s for the user manager", missing);
+        return why ? set_unfit(manager, why) : -ENOMEM;
+}
+
+static void on_scope_manager(ScopeManager *scopes, bool is_there, void *userdata)
+{
+        Manager *manager = userdata;
+
+        manager->patience = sd_event_source_disable_unref(manager->patience);
+        if (is_there && check_controllers(manager) >= 0) {
+                manager_wake(manager);
+                return;
+        }
+        if (!is_there)
+                log_struct(LOG_WARNING, LOG_FIELDS({ "MESSAGE_ID", MSG_SANDBOX_MANAGER_LOST }),
+                           "The user manager is lost; no builds until it is back");
+        if (set_unfit(manager, "there is no user manager") < 0)
+                log_warning("No memory");
+}
+
+static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *manager = userdata;
+
+        log_error(
+                "There is no systemd user manager for this user: builds run in scopes of it, or not at all. "
+                "Log in, or: loginctl enable-linger");
+        return sd_event_exit(manager->event, -EHOSTUNREACH);
+}
+
+/* One after the other */
+
+void manager_wake(Manager *manager)
+{
+        (void) sd_event_source_set_enabled(manager->next, SD_EVENT_ONESHOT);
+}
+
+static int on_next(sd_event_source *source, void *userdata)
+{
+        Manager *manager = userdata;
+        ListLink *first = list_first(&manager->waiting);
+
+        if (first && !manager->current && !manager->settle)
+                build_begin(manager, build_from_link(first));
+        return 0;
+}
+
+static int settle_main(void *userdata)
+{
+        Manager *manager = userdata;
+        const CacheBounds bounds = { manager->config.cache_bytes, manager->config.track_cache_bytes };
+        int r = cache_settle(manager->cache_fd, manager->settling, &bounds);
+
+        return r < 0        ? log_errno(r, "Cannot put %s in order", manager->settling),
+               EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static void on_settled(Child *child, int status, void *userdata)
+{
+        Manager *manager = userdata;
+
+        manager->settle = child_free(child);
+        free(manager->settling);
+        manager->settling = NULL;
+        manager_wake(manager);
+}
+
+int manager_settle(Manager *manager, const char *name)
+{
+        int r;
+
+        manager->settling = strdup(name);
+        if (!manager->settling)
+                return -ENOMEM;
+        r = child_start(manager->event, settle_main, on_settled, manager, &manager->cache_fd, 1,
+                        &manager->settle);
+        if (r < 0) {
+                free(manager->settling);
+                manager->settling = NULL;
+        }
+        return r;
+}
+
+/* The disk */
+
+static int measure_main(void *userdata)
+{
+        Manager *manager = userdata;
+
+        return cache_measure(manager->cache_fd, build_folder(manager->current), manager->measured) < 0
+                       ? EXIT_FAILURE
+                       : EXIT_SUCCESS;
+}
+
+static void on_measured(Child *child, int status, void *userdata)
+{
+        Manager *manager = userdata;
+
+        manager->measure = child_free(child);
+        if (manager->current && status == EXIT_SUCCESS)
+                build_set_written(manager->current, *manager->measured);
+}
+
+static int on_measure_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *manager = userdata;
+        int r = 0;
+
+        if (manager->current && !manager->measure)
+                r = child_start(manager->event, measure_main, on_measured, manager, &manager->cache_fd, 1,
+                                &manager->measure);
+        if (r < 0)
+                log_warning("Cannot measure what a build takes of the disk: %s", strerror(-r));
+        r = sd_event_source_set_time_relative(source, MEASURE_USEC);
+        return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* Lifecycle */
+
+static int make_scopes(Manager *manager, const char *runtime)
+{
+        _cleanup_free_ char *prefix = NULL;
+        uint32_t hash = FNV_BASIS;
+
+        for (const char *c = runtime; *c; c++)
+                hash = (hash ^ (uint8_t) *c) * FNV_PRIME;
+        prefix = string_format("pipeline-build-%08x", hash);
+        return prefix ? scope_manager_new(manager->event, prefix, on_scope_manager, manager,
+                                          &manager->scopes)
+                      : -ENOMEM;
+}
+
+static int open_cache(Manager *manager)
+{
+        _cleanup_free_ char *path = string_format("%s/" CACHE_FOLDER, manager->folder);
+
+        if (!path)
+                return -ENOMEM;
+        if (mkdir(path, 0711) < 0 && errno != EEXIST)
+                return -errno;
+        manager->cache_fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        return manager->cache_fd < 0 ? -errno : 0;
+}
+
+/* What an earlier process left in the middle of a build. */
+static int clear_work(Manager *manager)
+{
+        int fd = openat(manager->cache_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+        DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+
+        if (!folder) {
+                r = -errno;
+                safe_close(fd);
+                return r;
+        }
+        for (struct dirent *entry; r >= 0 && (entry = readdir(folder));) {
+                _cleanup_free_ char *work = string_format("%s/" BUILD_WORK, entry->d_name);
+
+                if (!work)
+                        r = -ENOMEM;
+                else if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+                        r = tree_remove(manager->cache_fd, work);
+        }
+        closedir(folder);
+        return r;
+}
+
+static int add_sources(Manager *manager, const ManagerOptions *options)
+{
+        int r;
+
+        r = sd_event_add_defer(manager->event, &manager->next, on_next, manager);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_enabled(manager->next, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+        r = sd_event_add_time_relative(manager->event, &manager->measure_timer, CLOCK_MONOTONIC,
+                                       MEASURE_USEC, MEASURE_ACCURACY, on_measure_timer, manager);
+        if (r < 0 || !options->by_hand)
+                return r;
+        return sd_event_add_time_relative(manager->event, &manager->patience, CLOCK_MONOTONIC, PATIENCE_USEC,
+                                          0, on_patience, manager);
+}
+
+static int open_all(Manager *manager, const ManagerOptions *options)
+{
+        int r;
+
+        manager->measured =
+                mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (manager->measured == MAP_FAILED) {
+                manager->measured = NULL;
+                return -errno;
+        }
+        r = open_cache(manager);
+        if (r < 0)
+                return log_errno(r, "Cannot open the layers' folder below %s", manager->folder);
+        r = clear_work(manager);
+        if (r < 0)
+                return log_errno(r, "Cannot clear what builds left below %s", manager->folder);
+        r = add_sources(manager, options);
+        return r < 0 ? r : make_scopes(manager, options->runtime);
+}
+
+int manager_init(Manager *manager, sd_event *event, const ManagerOptions *options, const BuildConfig *config,
+                 const Identity *identity)
+{
+        int r;
+
+        *manager = (Manager){
+                .event = sd_event_ref(event),
+                .config = *config,
+                .identity = *identity,
+                .folder = options->folder,
+                .cache_fd = -EBADF,
+        };
+        list_init(&manager->waiting);
+        r = set_unfit(manager, "waiting for the user manager");
+        if (r < 0)
+                return r;
+        r = open_all(manager, options);
+        if (r < 0)
+                return r;
+        manager->server = (OrderServer){
+                .event = manager->event,
+                .name = "buildd",
+                .types = build_orders,
+                .connections_max = manager->config.waiting_max + 1,
+                .userdata = manager,
+        };
+        return order_server_start(&manager->server, options->doors, options->n_doors);
+}
+
+void manager_done(Manager *manager)
+{
+        if (!manager->event)
+                return;
+        order_server_done(&manager->server);
+        child_free(manager->settle);
+        child_free(manager->measure);
+        scope_manager_free(manager->scopes);
+        sd_event_source_disable_unref(manager->next);
+        sd_event_source_disable_unref(manager->measure_timer);
+        sd_event_source_disable_unref(manager->patience);
+        if (manager->measured)
+                (void) munmap(manager->measured, sizeof(uint64_t));
+        safe_close(manager->cache_fd);
+        free(manager->settling);
+        free(manager->unfit);
+        sd_event_unref(manager->event);
+}

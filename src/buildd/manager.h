@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* All that the build service has. One build runs at a time: so no two share an id, and each has what the
+ * host gives to builds. */
+
+#include "box.h"
+#include "build-config.h"
+
+#include "basic/list.h"
+#include "rootless/child.h"
+#include "rootless/order-server.h"
+
+/* All borrowed, for as long as the manager is there. */
+typedef struct ManagerOptions {
+        const char *folder;  /* of the service: layers are below it */
+        const char *runtime; /* tells its scopes from another's */
+        const int *doors;    /* listening sockets; taken over */
+        size_t n_doors;
+        bool by_hand; /* nobody waits for a user manager to come: without one the daemon ends */
+} ManagerOptions;
+
+typedef struct Build Build;
+
+typedef struct Manager {
+        sd_event *event;
+        BuildConfig config;
+        Identity identity;
+        const char *folder;
+        int cache_fd;
+        ScopeManager *scopes;
+        OrderServer server;
+        sd_event_source *patience, *measure_timer, *next;
+        List waiting;   /* builds whose order is complete */
+        Build *current; /* or NULL */
+        char *settling; /* the folder that is put in order; NULL: none */
+        Child *settle, *measure;
+        uint64_t *measured; /* shared with the child that measures */
+        bool limits_enforced;
+        char *unfit; /* why nothing is built; NULL: it is */
+} Manager;
+
+/* Everything but the identity's namespace, which must have been entered with `identity`. */
+int manager_init(Manager *manager, sd_event *event, const ManagerOptions *options, const BuildConfig *config,
+                 const Identity *identity) _warn_unused_;
+void manager_done(Manager *manager);
+
+/* Puts a track's folder in order after its build; then the next one begins. */
+int manager_settle(Manager *manager, const char *name) _warn_unused_;
+/* The next build begins from the event loop, if none runs. */
+void manager_wake(Manager *manager);
+
+/* order-build.c: */
+
+/* Begins the build that has waited longest. */
+void build_begin(Manager *manager, Build *build);
+Build *build_from_link(ListLink *link);
+void build_set_written(Build *build, uint64_t bytes);
+const char *build_folder(const Build *build);

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the tests of builds share: repositories that git's own daemon serves, a builder, builds as clients ask for them."""
+
+import os
+import pathlib
+import subprocess
+import time
+import unittest
+
+import suite
+
+GIT = pathlib.Path("/srv/git")
+PORT = 9418
+BUILDER = "pipeline-builder@any-1.service"
+SETTINGS = f"""SOURCE=git://127.0.0.1:{PORT}/{{track}}-{{suffix}}
+BUILD_DISK=200M
+BUILD_LOG=200K
+BUILD_MEMORY=512M
+BUILD_PROCESSES=64
+"""
+DOCKERFILE = """FROM localhost/test_runners/base:v1
+WORKDIR /opt/test-runner
+COPY bin bin
+RUN chmod 0755 bin/run.sh
+"""
+RUNNER = """#!/bin/sh
+echo "{\\"version\\": 2, \\"status\\": \\"pass\\", \\"message\\": \\"%s\\", \\"tests\\": []}" >"$3/results.json"
+"""
+ENVIRONMENT = {**os.environ, "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "A",
+               "GIT_COMMITTER_EMAIL": "a@example.org", "GIT_CONFIG_GLOBAL": "/dev/null"}
+
+
+class Repository:
+    """A repository of a track's test runner, with a branch `main`."""
+
+    def __init__(self, track):
+        self.folder = GIT / f"{track}-test-runner"
+        self.folder.mkdir(parents=True)
+        self.git("init", "--quiet", "--initial-branch=main")
+
+    def git(self, *words):
+        return suite.run("git", "-C", self.folder, *words, env=ENVIRONMENT).strip()
+
+    def commit(self, files, message="change"):
+        for path, text in files.items():
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.folder / path).write_text(text)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+
+def runner(message, dockerfile=DOCKERFILE, **more):
+    return {"Dockerfile": dockerfile, "bin/run.sh": RUNNER % message, **more}
+
+
+def set_up():
+    GIT.mkdir(parents=True, exist_ok=True)
+    global daemon
+    daemon = subprocess.Popen(["git", "daemon", "--export-all", "--reuseaddr", f"--port={PORT}", "--listen=127.0.0.1",
+                               f"--base-path={GIT}"], stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+    conf = pathlib.Path("/etc/pipeline/builder/any-1.conf")
+    conf.write_text(SETTINGS)
+    suite.run("pipelinectl", "push", "test_runners", "base", "v1", suite.busybox_image())
+    suite.run("systemctl", "start", BUILDER, "pipeline-worker@any-1.service")
+
+
+def tear_down():
+    suite.run("systemctl", "stop", BUILDER, "pipeline-worker@any-1.service")
+    daemon.kill()
+    daemon.wait()
+
+
+def code(reply):
+    return reply["status"]["status_code"]
+
+
+class Case(unittest.TestCase):
+    def ask(self, **members):
+        client = suite.Client(suite.UNIX)
+        self.addCleanup(client.close)
+        return client.ask(**members)
+
+    def build(self, track, reference, **more):
+        return self.ask(action="build_container", track_slug=track, channel="test_runners", git_reference=reference,
+                        **more)
+
+    def deploy(self, track, version):
+        reply = self.ask(action="deploy_container_version", channel="test_runners", track_slug=track,
+                         new_version=version)
+        self.assertEqual(code(reply), 200, reply)
+        self.assertIn(version, reply["response"]["container_versions"]["test_runners"][track])
+
+    def message_of(self, track, version):
+        reply = self.ask(**suite.job(track, "two-fer", version=version))
+        self.assertEqual(code(reply), 200, reply)
+        return reply["response"]["message"]
+
+    def images(self, track):
+        return self.ask(action="list_available_containers", channel="test_runners",
+                        track_slug=track)["response"]["list_images"]
+
+    def assert_nothing_is_left(self):
+        self.assertEqual(suite.scopes("pipeline-build"), [])
+        self.assertEqual(list(pathlib.Path("/var/lib/pipeline-builder/any-1").glob("build-*")), [])
+        for _ in range(100):
+            if not list(pathlib.Path("/var/lib/pipeline-build/cache").glob("*/work")):
+                return
+            time.sleep(0.1)
+        self.fail("a build left its work")
