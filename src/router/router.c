@@ -76,7 +76,7 @@ int router_new(const RouterPort *port, Store *store, bool force_worker_restart, 
         router->port = *port;
         router->store = store;
         router->force_worker_restart = force_worker_restart;
-        router->settled_usec = router_now(router) + store_config(store)->times.heartbeat_usec;
+        router->settled_usec = router_now(router) + store_config(store)->times.dead_usec;
         router->restart.fire = restart_now;
         list_init(&router->kept_order);
         list_init(&router->idle_accounts);

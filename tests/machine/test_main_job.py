@@ -177,13 +177,19 @@ class Killed(Case):
         time.sleep(0.5)
         return client
 
+    @staticmethod
+    def workers():
+        return json.loads(suite.run("pipelinectl", "workers", "--json"))["workers_info"]
+
     def test_worker_of_two(self):
         suite.run("systemctl", "start", WORKERS[1])
         self.addCleanup(suite.run, "systemctl", "stop", WORKERS[1])
         self.assertTrue(wait_until(lambda: f"{TRACK} v1 2 of 2" in " ".join(
             suite.run("pipelinectl", "versions").split())))
+        # One that has just seen an abnormal end takes nothing until its canary has sung.
+        self.assertTrue(wait_until(lambda: all(w["slots"] for w in self.workers())))
         client = self.slow()
-        workers = json.loads(suite.run("pipelinectl", "workers", "--json"))["workers_info"]
+        workers = self.workers()
         busy = [w["name"] for w in workers if w["running"]]
         self.assertEqual(len(busy), 1, workers)
         kill(f"pipeline-worker@{busy[0]}.service")

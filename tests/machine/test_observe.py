@@ -95,6 +95,7 @@ class Case(unittest.TestCase):
         for i in range(3):
             client.send(f"r{i}", **suite.job("byhand", "x", id=f"seen-{i}"))
         jobs = [worker.expect("job") for _ in range(2)]
+        client.ask(action="router_status")  # answered in its turn: the third has arrived
 
         def finish():
             for job in jobs:

@@ -150,6 +150,8 @@ class Sandbox:
                 while sock.recv(4096):
                     pass
                 self.held.remove(connection.order["digests"])
+            elif connection.order["order"] == "status":
+                connection.answer(code=0, parked=0, running=0, limits_enforced=True)
             else:
                 self.runs.put(connection)
                 self.run(connection)
@@ -439,7 +441,7 @@ class Run(Case):
         _, digest = self.holding()
         job, outcome, response, context, detail = self.run_job()
         self.assertEqual(outcome, {"job": job["job"], "token": TOKEN, "status_code": 200, "error": None,
-                                   "resend_key": None})
+                                   "resend_key": None, "cpu_usec": 7000})
         self.assertEqual(response, RESULTS)
         self.assertIsNone(detail)
         self.assertEqual(context["digest"], digest)
@@ -676,7 +678,7 @@ class Canary(Case):
         self.router.job(input="file:///etc/")
         self.assertEqual(self.router.outcome()[0]["status_code"], 512)
         with self.assertRaises(queue.Empty):
-            self.sandbox.runs.get(timeout=0.5)
+            self.fail(self.sandbox.runs.get(timeout=0.5).order["plan"]["arguments"])
 
 
 class Flavours(Case):

@@ -143,7 +143,7 @@ void world_init(World *w, const char *yaml)
         MUST(w->path);
         world_write_file(w, yaml);
         open_router(w, false);
-        world_pass(w, 2 * USEC_PER_SEC);
+        world_pass(w, WORLD_SETTLES_USEC);
 }
 
 void world_restart_router(World *w, bool force_worker_restart)

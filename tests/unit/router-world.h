@@ -35,6 +35,8 @@ void world_done(World *w);
 /* Begins anew with the file as it is now; with what is gone and said forgotten. */
 void world_restart_router(World *w, bool force_worker_restart);
 void world_write_file(World *w, const char *yaml);
+/* How long after its start a router waits for hellos; times.dead. */
+#define WORLD_SETTLES_USEC (4 * USEC_PER_SEC)
 /* Lets time pass, with all that happens meanwhile. */
 void world_pass(World *w, usec_t span);
 void world_lose(World *w, const char *identity);
