@@ -2,6 +2,7 @@
 """Real servers that speak S3, each started once, when the first test wants it; ended with the tests."""
 
 import atexit
+import concurrent.futures
 import functools
 import json
 import os
@@ -73,8 +74,9 @@ class Server:
         """Objects with these keys below the prefix; the bucket is made where it is missing."""
         if bucket not in [b["Name"] for b in self.s3.list_buckets()["Buckets"]]:
             self.s3.create_bucket(Bucket=bucket)
-        for key, data in files.items():
-            self.s3.put_object(Bucket=bucket, Key=prefix + key, Body=data)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda item: self.s3.put_object(Bucket=bucket, Key=prefix + item[0], Body=item[1]),
+                          files.items()))
         return f"s3://{bucket}/{prefix}"
 
     def environment(self, **more):
