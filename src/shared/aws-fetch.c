@@ -16,8 +16,9 @@
 #include <sys/random.h>
 
 #define CONTAINER_ADDRESS "http://169.254.170.2"
-#define METADATA_ADDRESS  "http://169.254.169.254/latest/"
-#define METADATA_ROLES    METADATA_ADDRESS "meta-data/iam/security-credentials/"
+#define METADATA_ADDRESS  "http://169.254.169.254"
+#define METADATA_TOKEN    "/latest/api/token"
+#define METADATA_ROLES    "/latest/meta-data/iam/security-credentials/"
 #define METADATA_TTL      "X-aws-ec2-metadata-token-ttl-seconds: 21600"
 
 #define CONNECT_USEC   USEC_PER_SEC
@@ -379,10 +380,17 @@ static int set_uri(AwsFetch *fetch, char *uri)
         return uri ? 0 : -ENOMEM;
 }
 
+/* Another than the usual one is for hosts that have but IPv6. */
+static const char *metadata_address(const AwsFetch *fetch)
+{
+        return variable(fetch, "AWS_EC2_METADATA_SERVICE_ENDPOINT") ?: METADATA_ADDRESS;
+}
+
 static int prepare_token(AwsFetch *fetch, char **ret_header)
 {
         *ret_header = strdup(METADATA_TTL);
-        return *ret_header ? set_uri(fetch, strdup(METADATA_ADDRESS "api/token")) : -ENOMEM;
+        return *ret_header ? set_uri(fetch, string_format("%s" METADATA_TOKEN, metadata_address(fetch)))
+                           : -ENOMEM;
 }
 
 static int with_token(AwsFetch *fetch, char **ret_header, char *uri)
@@ -393,14 +401,17 @@ static int with_token(AwsFetch *fetch, char **ret_header, char *uri)
 
 static int prepare_role(AwsFetch *fetch, char **ret_header)
 {
-        return with_token(fetch, ret_header, strdup(METADATA_ROLES));
+        return with_token(fetch, ret_header, string_format("%s" METADATA_ROLES, metadata_address(fetch)));
 }
 
 static int prepare_keys(AwsFetch *fetch, char **ret_header)
 {
         _cleanup_free_ char *role = aws_encode(fetch->role, false);
 
-        return role ? with_token(fetch, ret_header, string_format(METADATA_ROLES "%s", role)) : -ENOMEM;
+        if (!role)
+                return -ENOMEM;
+        return with_token(fetch, ret_header,
+                          string_format("%s" METADATA_ROLES "%s", metadata_address(fetch), role));
 }
 
 /* The first line of an answer, as one word; fails the fetch where it is none. */
@@ -438,12 +449,23 @@ static int take_token(AwsFetch *fetch, const Buffer *body)
 
 static const Step token_step = { "the instance metadata service", "PUT", prepare_token, take_token };
 
+static bool metadata_address_is_allowed(const char *address)
+{
+        return streq(address, METADATA_ADDRESS) || streq(address, "http://[fd00:ec2::254]") ||
+               (!string_ends_with(address, "/") && aws_container_uri_is_allowed(address));
+}
+
 static int from_metadata(AwsFetch *fetch)
 {
         const char *disabled = variable(fetch, "AWS_EC2_METADATA_DISABLED");
 
-        return disabled && strcasecmp(disabled, "true") == 0 ? NOT_CONFIGURED
-                                                             : start_step(fetch, &token_step);
+        if (disabled && strcasecmp(disabled, "true") == 0)
+                return NOT_CONFIGURED;
+        if (!metadata_address_is_allowed(metadata_address(fetch)))
+                return fail(
+                        fetch,
+                        strdup("AWS_EC2_METADATA_SERVICE_ENDPOINT is no address of the metadata service"));
+        return start_step(fetch, &token_step);
 }
 
 /* Lifecycle. */

@@ -7,7 +7,8 @@
  *   2. AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
  *   3. AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI, with AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE or
  *      AWS_CONTAINER_AUTHORIZATION_TOKEN
- *   4. the instance metadata service (version 2), but with AWS_EC2_METADATA_DISABLED=true
+ *   4. the instance metadata service (version 2), but with AWS_EC2_METADATA_DISABLED=true;
+ *      AWS_EC2_METADATA_SERVICE_ENDPOINT is its address on hosts that have but IPv6
  *
  * A place that is configured and does not give them is an error: the next is not asked. */
 

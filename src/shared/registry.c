@@ -73,6 +73,7 @@ static const char *const PASSED_ON[] = {
         "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
         "AWS_EC2_METADATA_DISABLED",
         "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+        "AWS_ENDPOINT_URL_ECR",
         "PIPELINE_LOG_LEVEL",
 };
 

@@ -3,6 +3,7 @@
 
 #include "shared/aws-fetch.h"
 #include "shared/aws-sign.h"
+#include "shared/ecr.h"
 
 #include "basic/string-util.h"
 
@@ -192,6 +193,89 @@ static void container_endpoints_are_near(void **state)
                         fail_msg("%s is allowed", bad[i]);
 }
 
+static void hosts_of_ecr_name_account_and_region(void **state)
+{
+        static const char *const others[] = {
+                "",
+                "registry.example",
+                "12345678901.dkr.ecr.us-east-1.amazonaws.com",
+                "1234567890123.dkr.ecr.us-east-1.amazonaws.com",
+                "123456789012.dkr.ecr.us-east-1.amazonaws.com.evil.example",
+                "123456789012.dkr.ecr.us-east-1.amazonaws.com:443",
+                "123456789012.dkr.ecr..amazonaws.com",
+                "123456789012.dkr.ecr.a.b.amazonaws.com",
+                "evil.123456789012.dkr.ecr.us-east-1.amazonaws.com",
+        };
+        _cleanup_(ecr_registry_done) EcrRegistry registry = {}, china = {}, none = {};
+
+        assert_int_equal(ecr_registry_from_host("123456789012.dkr.ecr.eu-west-1.amazonaws.com", &registry),
+                         1);
+        assert_string_equal(registry.account, "123456789012");
+        assert_string_equal(registry.region, "eu-west-1");
+        assert_int_equal(ecr_registry_from_host("123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", &china),
+                         1);
+        assert_string_equal(china.region, "cn-north-1");
+        for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+                if (ecr_registry_from_host(others[i], &none) != 0)
+                        fail_msg("%s was taken", others[i]);
+}
+
+static void tokens_of_ecr_are_a_user_and_a_password(void **state)
+{
+        static const char good[] = "{\"authorizationData\": [{\"authorizationToken\": \"QVdTOnMzY3JldDp4\", "
+                                   "\"expiresAt\": 1893553445.5, \"proxyEndpoint\": \"https://x\"}]}";
+        static const char *const bad[] = {
+                "",
+                "{}",
+                "[]",
+                "{\"authorizationData\": {}}",
+                "{\"authorizationData\": []}",
+                "{\"authorizationData\": [1]}",
+                "{\"authorizationData\": [{\"authorizationToken\": \"\"}]}",
+                "{\"authorizationData\": [{\"authorizationToken\": \"QVdT\"}]}",     /* without a colon */
+                "{\"authorizationData\": [{\"authorizationToken\": \"QVdTOgo=\"}]}", /* a line end */
+                "{\"authorizationData\": [{\"authorizationToken\": \"????\"}]}",
+                "{\"authorizationData\": [{\"authorizationToken\": \"QVdTOnM\"}]}",
+        };
+        _cleanup_(ecr_token_done) EcrToken token = {};
+        char *error = NULL;
+
+        assert_int_equal(ecr_parse_token(good, strlen(good), &token, &error), 0);
+        assert_string_equal(token.user, "AWS");
+        assert_string_equal(token.password, "s3cret:x");
+        assert_int_equal(token.expires_usec, UINT64_C(1893553445) * USEC_PER_SEC);
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                _cleanup_free_ char *why = NULL;
+                EcrToken none = {};
+
+                if (ecr_parse_token(bad[i], strlen(bad[i]), &none, &why) != ECR_FAILED)
+                        fail_msg("%s was taken", bad[i]);
+                assert_non_null(why);
+        }
+}
+
+#define DIGEST_A "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+static void lists_of_ecr_are_gathered(void **state)
+{
+        static const char first[] =
+                "{\"imageIds\": [{\"imageDigest\": \"" DIGEST_A "\", \"imageTag\": \"v1\"}, "
+                "{\"imageDigest\": \"sha512:x\", \"imageTag\": \"v9\"}], \"nextToken\": \"n/+=\"}";
+        static const char second[] =
+                "{\"imageIds\": [{\"imageDigest\": \"" DIGEST_A "\", \"imageTag\": \"v2\"}]}";
+        json_object *images = json_object_new_object();
+        _cleanup_free_ char *next = NULL, *error = NULL, *end = NULL;
+
+        assert_int_equal(ecr_parse_page(first, strlen(first), images, &next, &error), 0);
+        assert_string_equal(next, "n/+=");
+        assert_int_equal(ecr_parse_page(second, strlen(second), images, &end, &error), 0);
+        assert_null(end);
+        assert_string_equal(json_object_to_json_string_ext(images, JSON_C_TO_STRING_PLAIN),
+                            "{\"" DIGEST_A "\":[\"v1\",\"v2\"]}");
+        assert_int_equal(ecr_parse_page("{}", 2, images, &end, &error), ECR_FAILED);
+        json_object_put(images);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -203,6 +287,9 @@ int main(void)
                 cmocka_unit_test(bad_credentials_are_refused),
                 cmocka_unit_test(times_are_read),
                 cmocka_unit_test(container_endpoints_are_near),
+                cmocka_unit_test(hosts_of_ecr_name_account_and_region),
+                cmocka_unit_test(tokens_of_ecr_are_a_user_and_a_password),
+                cmocka_unit_test(lists_of_ecr_are_gathered),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
