@@ -40,6 +40,7 @@ typedef struct Lane {
         char *condition; /* the ETag as If-Match wants it */
         uint64_t written;
         bool is_longer; /* than was listed */
+        int error;      /* it cannot be kept here */
 } Lane;
 
 struct S3Input {
@@ -93,11 +94,14 @@ static int fail(S3Input *in, char *error)
         return text ? in->context.fetched(text, in->context.userdata) : -ENOMEM;
 }
 
-static int fail_object(S3Input *in, const S3Object *object, const char *what)
+/* `why` may be NULL. */
+static int fail_object(S3Input *in, const S3Object *object, const char *what, const char *why)
 {
         _cleanup_free_ char *key = string_escape(object->key, object->key_size, S3_KEY_SIZE_MAX);
 
-        return fail(in, key ? string_format("the object %s in the input %s", key, what) : NULL);
+        return fail(in, key ? string_format("the object %s in the input %s%s%s", key, what, why ? ": " : "",
+                                            why ?: "")
+                            : NULL);
 }
 
 /* Fetching: each lane takes the next file that has content. */
@@ -118,7 +122,7 @@ static int on_bytes(const void *data, size_t size, void *userdata)
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
-                        return -errno;
+                        return lane->error = -errno;
                 bytes += n;
                 size -= (size_t) n;
                 lane->written += (size_t) n;
@@ -141,9 +145,12 @@ static int on_object(S3Request *request, const Buffer *body, const char *error, 
         const S3Object *object = &lane->file->object;
 
         if (lane->is_longer || (!error && lane->written != object->size))
-                return fail_object(in, object, "has another size than its listing says");
+                return fail_object(in, object, "has another size than its listing says", NULL);
+        if (lane->error < 0)
+                return fail(in,
+                            string_format("this worker cannot keep the input: %s", strerror(-lane->error)));
         if (error)
-                return fail_object(in, object, error);
+                return fail_object(in, object, "cannot be fetched", error);
         lane->request = s3_request_free(request);
         in->n_fetched++;
         return fetch_more(in);
@@ -248,9 +255,9 @@ static int check_collisions(S3Input *in)
                 const char *rest = string_after(in->files[i].path, in->files[i - 1].path);
 
                 if (rest && *rest == '\0')
-                        return fail_object(in, &in->files[i].object, "is listed twice");
+                        return fail_object(in, &in->files[i].object, "is listed twice", NULL);
                 if (rest && *rest == '/')
-                        return fail_object(in, &in->files[i - 1].object, "is a file and a folder");
+                        return fail_object(in, &in->files[i - 1].object, "is a file and a folder", NULL);
         }
         return 1;
 }
@@ -289,14 +296,14 @@ static int add_object(S3Input *in, S3Object *object)
         int r = s3_key_check(object->key, object->key_size, object->size, in->place.prefix, &path, &error);
 
         if (r == S3_KEY_BAD)
-                return fail_object(in, object, error);
+                return fail_object(in, object, error, NULL);
         if (++in->n_listed > in->context.n_files_max)
                 return fail(in, string_format("the input has more than %" PRIu64 " files",
                                               in->context.n_files_max));
         if (r == S3_KEY_FOLDER)
                 return 1;
         if (object->size > settings->object_size_max)
-                return fail_object(in, object, "is larger than this worker allows");
+                return fail_object(in, object, "is larger than this worker allows", NULL);
         if (object->size > in->context.size_max - in->size)
                 return fail(in, string_format("the input is larger than %" PRIu64 " bytes",
                                               in->context.size_max));

@@ -81,11 +81,6 @@ const S3Settings *s3_client_settings(const S3Client *client)
         return client->settings;
 }
 
-sd_event *s3_client_event(const S3Client *client)
-{
-        return client->event;
-}
-
 S3Request *s3_request_free(S3Request *request)
 {
         if (!request)

@@ -18,7 +18,6 @@ S3Client *s3_client_free(S3Client *client);
 DEFINE_CLEANUP(S3Client *, s3_client_free)
 
 const S3Settings *s3_client_settings(const S3Client *client);
-sd_event *s3_client_event(const S3Client *client);
 
 /* What is read; all borrowed until the request is freed. */
 typedef struct S3Get {

@@ -300,6 +300,8 @@ static int check_page(Reader *reader)
 
                 if (!object->key || (reader->is_encoded && decode_key(object) < 0))
                         return wrong(reader, "an object has no key that can be read");
+                /* Thousands of them may be kept: no more than they need. */
+                object->key = realloc(object->key, object->key_size + 1) ?: object->key;
         }
         if (!reader->is_truncated) {
                 free(page->next);

@@ -18,6 +18,7 @@ import botocore.config
 import botocore.session
 
 REGION = "us-east-1"
+DOMAIN, TLS_PORT = "s3.test", 7443      # of Ceph's: buckets are below its name, TLS is at this port
 PROCESSES = []
 
 
@@ -40,6 +41,15 @@ def spawn(log, *command, **environment):
                                    env={**os.environ, **environment})
     PROCESSES.append(process)
     return process
+
+
+def make_certificate(folder, *names):
+    """A certificate for these names that is an authority of its own; its key lies beside it."""
+    certificate = folder / "tls.crt"
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+        "-subj", f"/CN={names[0]}", "-addext", "subjectAltName=" + ",".join(f"DNS:{n}" for n in names),
+        "-keyout", certificate.with_suffix(".key"), "-out", certificate)
+    return certificate
 
 
 def client(endpoint, access, secret, token=None, service="s3", region=REGION):
@@ -103,7 +113,8 @@ osd_objectstore = memstore
 memstore_device_bytes = 1073741824
 admin_socket = {folder}/run/$name.asok
 log_file = {folder}/$name.log
-rgw_frontends = beast endpoint=127.0.0.1:7480
+rgw_frontends = beast endpoint=127.0.0.1:7480 ssl_endpoint=127.0.0.1:7443 ssl_certificate={folder}/tls.crt ssl_private_key={folder}/tls.key
+rgw_dns_name = s3.test
 rgw_sts_key = abcdefghijklmnop
 rgw_s3_auth_use_sts = true
 rgw_sts_min_session_duration = 1
@@ -122,6 +133,7 @@ class Radosgw(Server):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ceph-"))
         self.conf = self.folder / "ceph.conf"
         super().__init__(7480, "WORKERKEY" + secrets.token_hex(4).upper(), secrets.token_urlsafe(30))
+        self.certificate = make_certificate(self.folder, DOMAIN)
         self.start_store()
         spawn(self.folder / "out", "radosgw", "-c", self.conf, "-n", "client.rgw.a", "-f")
         self.make_user()

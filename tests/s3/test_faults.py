@@ -69,7 +69,7 @@ class Lasting(Case):
 
     def test_always_truncated(self):
         self.proxy.rule(OBJECT, proxy.truncate(7000))
-        self.refused(self.uri, "a.rb in the input S3: the connection ended in the middle of the answer, tried 6 times")
+        self.refused(self.uri, "a.rb in the input cannot be fetched: S3: the connection ended in the middle of the answer, tried 6 times")
         self.assertEqual(self.proxy.count(OBJECT), 6)
 
     def test_always_slow_down(self):
