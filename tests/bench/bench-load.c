@@ -4,9 +4,9 @@
  * RATE_PER_SECOND`, and fail where a request is not answered with 200 or a command does not exit with 0: a
  * figure of failures is none.
  *
- *   bench-load jobs ENDPOINT REQUEST_JSON N_CLIENTS N_JOBS
- *   bench-load commands N_LOOPS N_RUNS COMMAND…      "@" in an argument becomes a number that is never used
- * twice
+ *   bench-load PAUSE_MSEC jobs ENDPOINT REQUEST_JSON N_CLIENTS N_JOBS
+ *   bench-load PAUSE_MSEC commands N_LOOPS N_RUNS COMMAND…      "@" in an argument becomes a number that is
+ * never used twice
  */
 
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "basic/macro.h"
@@ -32,7 +33,7 @@ extern char **environ;
 typedef struct Figures {
         usec_t *taken; /* one an operation */
         size_t n_done, n_wanted;
-        usec_t began;
+        usec_t began, pause; /* between an operation's end and the next one's start */
 } Figures;
 
 static int compare_usec(const void *a, const void *b)
@@ -45,6 +46,8 @@ static int compare_usec(const void *a, const void *b)
 static void figures_add(Figures *figures, usec_t began)
 {
         figures->taken[figures->n_done++] = now_usec(CLOCK_MONOTONIC) - began;
+        if (figures->pause > 0)
+                (void) usleep((useconds_t) figures->pause);
 }
 
 static void figures_print(Figures *figures)
@@ -185,24 +188,27 @@ static int run_commands(char **command, size_t n_loops, Figures *figures)
 
 static int usage(void)
 {
-        fputs("usage: bench-load jobs ENDPOINT REQUEST_JSON N_CLIENTS N_JOBS\n"
-              "       bench-load commands N_LOOPS N_RUNS COMMAND…\n",
+        fputs("usage: bench-load PAUSE_MSEC jobs ENDPOINT REQUEST_JSON N_CLIENTS N_JOBS\n"
+              "       bench-load PAUSE_MSEC commands N_LOOPS N_RUNS COMMAND…\n",
               stderr);
         return EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
-        bool jobs = argc == 6 && streq(argv[1], "jobs"), commands = argc > 4 && streq(argv[1], "commands");
-        uint64_t n_lanes, n_wanted;
+        bool jobs = argc == 7 && streq(argv[2], "jobs"), commands = argc > 5 && streq(argv[2], "commands");
+        uint64_t n_lanes, n_wanted, pause;
         Figures figures = {};
         int r;
 
         if (!jobs && !commands)
                 return usage();
-        if (parse_uint64(argv[jobs ? 4 : 2], 1, N_LANES_MAX, &n_lanes) < 0 ||
+        argv++;
+        if (parse_uint64(argv[0], 0, 10000, &pause) < 0 ||
+            parse_uint64(argv[jobs ? 4 : 2], 1, N_LANES_MAX, &n_lanes) < 0 ||
             parse_uint64(argv[jobs ? 5 : 3], 1, 1000000, &n_wanted) < 0)
                 return usage();
+        figures.pause = pause * USEC_PER_MSEC;
         figures.n_wanted = n_wanted;
         figures.taken = calloc(n_wanted, sizeof(usec_t));
         figures.began = now_usec(CLOCK_MONOTONIC);
