@@ -265,7 +265,8 @@ static int on_cgroup(sd_bus_message *message, void *userdata, sd_bus_error *erro
         return 0;
 }
 
-/* Kills one that an earlier process left. Returns whether it is there still. */
+/* Kills one that an earlier process left, and stops it: one that was killed while it began may be active
+ * with nobody in it, and nothing would ever end it. Returns whether it is there still. */
 static bool clear_leftover(ScopeManager *manager, const char *name, const char *state)
 {
         bool is_dead = streq(state, "failed") || streq(state, "inactive");
@@ -273,10 +274,14 @@ static bool clear_leftover(ScopeManager *manager, const char *name, const char *
         if (is_dead)
                 (void) sd_bus_call_method_async(manager->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH,
                                                 SYSTEMD_INTERFACE, "ResetFailedUnit", NULL, NULL, "s", name);
-        else
+        else {
                 (void) sd_bus_call_method_async(manager->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH,
                                                 SYSTEMD_INTERFACE, "KillUnit", NULL, NULL, "ssi", name,
                                                 "all", SIGKILL);
+                (void) sd_bus_call_method_async(manager->bus, NULL, SYSTEMD_NAME, SYSTEMD_PATH,
+                                                SYSTEMD_INTERFACE, "StopUnit", NULL, NULL, "ss", name,
+                                                "replace");
+        }
         return !is_dead;
 }
 
