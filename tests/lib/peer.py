@@ -91,7 +91,7 @@ class Worker:
                  json.dumps(response).encode(), b"{}", b"")
 
     def close(self):
-        self.socket.close()
+        self.socket.close(linger=1000)  # its goodbye is heard
 
 
 def deploy(client, worker, track, version="v1"):
