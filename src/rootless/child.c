@@ -21,6 +21,11 @@ struct Child {
         void *userdata;
 };
 
+pid_t child_pid(const Child *child)
+{
+        return child->pid;
+}
+
 Child *child_free(Child *child)
 {
         if (!child)

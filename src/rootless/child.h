@@ -5,6 +5,7 @@
 
 #include "basic/macro.h"
 
+#include <sys/types.h>
 #include <systemd/sd-event.h>
 
 typedef struct Child Child;
@@ -18,6 +19,8 @@ typedef void (*ChildHandler)(Child *child, int status, void *userdata);
  * its parent. */
 int child_start(sd_event *event, ChildMain main, ChildHandler handler, void *userdata, const int *fds,
                 size_t n_fds, Child **ret) _warn_unused_;
+/* 0 once it has ended. */
+pid_t child_pid(const Child *child);
 /* Kills it if it still runs. NULL is allowed. */
 Child *child_free(Child *child);
 DEFINE_CLEANUP(Child *, child_free)

@@ -362,7 +362,7 @@ static int ask_first_questions(ScopeManager *manager)
 static int connect_bus(ScopeManager *manager)
 {
         _cleanup_(sd_bus_unrefp) sd_bus *bus = NULL;
-        _cleanup_free_ char *address = string_format("unix:path=/run/user/%u/bus", getuid());
+        _cleanup_free_ char *address = string_format("unix:path=/run/user/%u/systemd/private", getuid());
         int r;
 
         if (!address)
@@ -371,9 +371,6 @@ static int connect_bus(ScopeManager *manager)
         if (r < 0)
                 return r;
         r = sd_bus_set_address(bus, address);
-        if (r < 0)
-                return r;
-        r = sd_bus_set_bus_client(bus, true);
         if (r < 0)
                 return r;
         r = sd_bus_start(bus);

@@ -12,7 +12,7 @@ typedef struct ScopeManager ScopeManager;
 /* The user manager is there (and nothing of an earlier process is left in it), or it is lost. */
 typedef void (*ScopeManagerHandler)(ScopeManager *manager, bool is_there, void *userdata);
 
-/* Connects to /run/user/UID/bus, and again whenever the connection is lost. Scopes are named
+/* Connects to it directly, without a bus, and again whenever the connection is lost. Scopes are named
  * PREFIX-NAME.scope; all those that an earlier process left are killed first. `prefix` is copied. */
 int scope_manager_new(sd_event *event, const char *prefix, ScopeManagerHandler handler, void *userdata,
                       ScopeManager **ret) _warn_unused_;

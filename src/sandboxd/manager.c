@@ -62,12 +62,23 @@ static void on_scope_manager(ScopeManager *scopes, bool is_there, void *userdata
         Manager *manager = userdata;
 
         manager->patience = sd_event_source_disable_unref(manager->patience);
-        if (is_there && check_controllers(manager) >= 0)
+        if (is_there && launcher_start(manager->launcher) >= 0)
                 return;
+        launcher_stop(manager->launcher);
         if (!is_there)
                 log_struct(LOG_WARNING, LOG_FIELDS({ "MESSAGE_ID", MSG_SANDBOX_MANAGER_LOST }),
                            "The user manager is lost; no jobs until it is back");
         if (set_unfit(manager, "there is no user manager") < 0)
+                log_warning("No memory");
+}
+
+static void on_launcher(Launcher *launcher, bool is_ready, void *userdata)
+{
+        Manager *manager = userdata;
+
+        if (is_ready && check_controllers(manager) >= 0)
+                return;
+        if (set_unfit(manager, "what launches the OCI runtime is not there") < 0)
                 log_warning("No memory");
 }
 
@@ -173,6 +184,10 @@ static int make_pool(Manager *manager, const ManagerOptions *options)
         r = runtime_init(&manager->runtime, manager->config.runtime);
         if (r < 0)
                 return log_errno(r, "Cannot load the OCI runtime %s", manager->config.runtime);
+        r = launcher_new(manager->event, manager->scopes, &manager->runtime, on_launcher, manager,
+                         &manager->launcher);
+        if (r < 0)
+                return r;
         manager->context = (SandboxContext){
                 .event = manager->event,
                 .scopes = manager->scopes,
@@ -181,6 +196,7 @@ static int make_pool(Manager *manager, const ManagerOptions *options)
                 .runtime_folder = options->runtime,
                 .init_program = options->init_program,
                 .runtime = &manager->runtime,
+                .launcher = manager->launcher,
         };
         r = pool_init(&manager->pool, &manager->context, manager->store);
         return r < 0 ? r
@@ -241,6 +257,7 @@ void manager_done(Manager *manager)
         collector_done(&manager->collector);
         if (manager->pool.context)
                 pool_done(&manager->pool);
+        launcher_free(manager->launcher);
         runtime_done(&manager->runtime);
         scope_manager_free(manager->scopes);
         store_free(manager->store);

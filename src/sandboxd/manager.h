@@ -27,6 +27,7 @@ typedef struct Manager {
         Store *store;
         ScopeManager *scopes;
         Runtime runtime;
+        Launcher *launcher;
         SandboxContext context;
         Pool pool;
         Collector collector;

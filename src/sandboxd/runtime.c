@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* For crun the container's user namespace is made here: the maps are written by the daemon, which may, so
- * that no newuidmap has to be executed for each container; and the runtime, as root of that namespace, can
- * reach nothing that belongs to the daemon's user. Others want a control group of their own below the scope,
- * which belongs to the daemon's user: so they are that user, and make the namespace. */
+/* crun is root of a user namespace that was made for its container, and so can reach nothing that belongs to
+ * the daemon's user. Others want a control group of their own below the scope, which belongs to the daemon's
+ * user: so they are that user, and make the namespace. */
 
 #include "runtime.h"
 
@@ -14,17 +13,12 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
-#include <linux/sched.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define RUNTIME_PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
@@ -34,7 +28,7 @@ enum {
         INIT_FD = STDERR_FILENO + 1,
         RELEASE_FD,
         PROGRAM_FD,
-        _N_FDS,
+        _N_CHILD_FDS,
 };
 
 /* What runtimes take as a sign that they are a copy already. */
@@ -78,32 +72,28 @@ void runtime_done(Runtime *runtime)
 
 /* The child */
 
-typedef struct ChildFds {
-        int release, errors, init, program;
-} ChildFds;
-
 /* Only what the runtime needs stays open, so that no waiting child keeps another's socket or pipe from
  * closing. */
-static int keep_descriptors(const ChildFds *fds)
+static int keep_descriptors(const int *fds, int program_fd)
 {
-        const int sources[_N_FDS] = { open("/dev/null", O_RDWR | O_CLOEXEC),
-                                      fds->errors,
-                                      fds->errors,
-                                      fds->init,
-                                      fds->release,
-                                      fds->program };
-        int moved[_N_FDS];
+        const int sources[_N_CHILD_FDS] = { open("/dev/null", O_RDWR | O_CLOEXEC),
+                                            fds[RUNTIME_ERRORS],
+                                            fds[RUNTIME_ERRORS],
+                                            fds[RUNTIME_INIT],
+                                            fds[RUNTIME_RELEASE],
+                                            program_fd };
+        int moved[_N_CHILD_FDS];
 
         /* Above all places first, so that none of the moves below closes another. */
-        for (size_t i = 0; i < _N_FDS; i++) {
-                moved[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, _N_FDS);
+        for (size_t i = 0; i < _N_CHILD_FDS; i++) {
+                moved[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, _N_CHILD_FDS);
                 if (moved[i] < 0)
                         return -errno;
         }
-        for (size_t i = 0; i < _N_FDS; i++)
+        for (size_t i = 0; i < _N_CHILD_FDS; i++)
                 if (dup2(moved[i], (int) i) < 0)
                         return -errno;
-        if (close_range(_N_FDS, ~0U, 0) < 0)
+        if (close_range(_N_CHILD_FDS, ~0U, 0) < 0)
                 return -errno;
         return fd_set_cloexec(PROGRAM_FD, true);
 }
@@ -147,9 +137,8 @@ static void become_runtime(const Runtime *runtime, char *const *argv)
         (void) dprintf(STDERR_FILENO, "cannot become %s: %s", runtime->path, strerror(errno));
 }
 
-_Noreturn static void run_child(const RuntimeOptions *options, const ChildFds *fds)
+void runtime_run(const Runtime *runtime, const char *folder, const char *name, const int *fds)
 {
-        const Runtime *runtime = options->runtime;
         char root[PATH_MAX + 16], released;
         /* The group is there already. crun leaves the process in it; others are told that they are not root.
          */
@@ -159,82 +148,13 @@ _Noreturn static void run_child(const RuntimeOptions *options, const ChildFds *f
                                (char *) "run",
                                (char *) "--preserve-fds=1",
                                (char *) "--bundle",
-                               (char *) options->folder,
-                               (char *) options->name,
+                               (char *) folder,
+                               (char *) name,
                                NULL };
-        sigset_t none;
 
-        (void) snprintf(root, sizeof(root), "--root=%s/runtime", options->folder);
-        (void) sigemptyset(&none);
-        if (keep_descriptors(fds) == 0 && read(RELEASE_FD, &released, 1) == 1 && close(RELEASE_FD) == 0 &&
-            signal(SIGPIPE, SIG_DFL) != SIG_ERR && sigprocmask(SIG_SETMASK, &none, NULL) == 0)
+        (void) snprintf(root, sizeof(root), "--root=%s/runtime", folder);
+        if (keep_descriptors(fds, runtime->program_fd) == 0 && read(RELEASE_FD, &released, 1) == 1 &&
+            close(RELEASE_FD) == 0)
                 become_runtime(runtime, argv);
         _exit(EXIT_FAILURE);
-}
-
-/* The daemon */
-
-static void runtime_process_done(RuntimeProcess *process)
-{
-        safe_close(process->release_fd);
-        safe_close(process->errors_fd);
-        safe_close(process->init_fd);
-        if (process->pid > 0) {
-                (void) kill(process->pid, SIGKILL);
-                (void) waitpid(process->pid, NULL, 0);
-        }
-}
-
-static void child_fds_done(ChildFds *fds)
-{
-        safe_close(fds->release);
-        safe_close(fds->errors);
-        safe_close(fds->init);
-}
-
-static int make_channels(RuntimeProcess *process, ChildFds *child)
-{
-        int fds[2];
-
-        if (pipe2(fds, O_CLOEXEC) < 0)
-                return -errno;
-        child->release = fds[0];
-        process->release_fd = fds[1];
-        if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
-                return -errno;
-        process->errors_fd = fds[0];
-        child->errors = fds[1];
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-                return -errno;
-        process->init_fd = fds[0];
-        child->init = fds[1];
-        return 0;
-}
-
-int runtime_fork(const RuntimeOptions *options, RuntimeProcess *ret)
-{
-        const Runtime *runtime = options->runtime;
-        struct clone_args arguments = { .flags = runtime->is_crun ? CLONE_NEWUSER : 0,
-                                        .exit_signal = SIGCHLD };
-        _cleanup_(runtime_process_done) RuntimeProcess process = { 0, -EBADF, -EBADF, -EBADF };
-        _cleanup_(child_fds_done) ChildFds child = { -EBADF, -EBADF, -EBADF, runtime->program_fd };
-        int r = make_channels(&process, &child);
-
-        if (r < 0)
-                return r;
-        process.pid = (pid_t) syscall(SYS_clone3, &arguments, sizeof(arguments));
-        if (process.pid < 0)
-                return -errno;
-        if (process.pid == 0) {
-                safe_close(process.release_fd);
-                run_child(options, &child);
-        }
-        if (runtime->is_crun) {
-                r = identity_write_maps(options->identity, process.pid, (int64_t) options->guest);
-                if (r < 0)
-                        return r;
-        }
-        *ret = process;
-        process = (RuntimeProcess){ 0, -EBADF, -EBADF, -EBADF };
-        return 0;
 }

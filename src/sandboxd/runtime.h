@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The OCI runtime as a process: from the fork until it makes a container. */
+/* The OCI runtime: what it is, and how a process becomes it. */
 
-#include "rootless/identity.h"
+#include "basic/macro.h"
 
 typedef struct Runtime {
         const char *path; /* borrowed */
@@ -17,23 +17,15 @@ typedef struct Runtime {
 int runtime_init(Runtime *runtime, const char *path) _warn_unused_;
 void runtime_done(Runtime *runtime);
 
-typedef struct RuntimeOptions {
-        const Runtime *runtime;
-        const char *folder; /* of the bundle; the runtime's state goes below it */
-        const char *name;   /* of the container */
-        const Identity *identity;
-        uint32_t guest;
-} RuntimeOptions;
+/* Ends of what connects a runtime with the daemon. */
+typedef enum RuntimeFd {
+        RUNTIME_INIT,    /* a socket for pipeline-init */
+        RUNTIME_RELEASE, /* a pipe: what it waits for is a byte */
+        RUNTIME_ERRORS,  /* a pipe for what it has to say when it fails */
+        _RUNTIME_FD_MAX,
+} RuntimeFd;
 
-/* All is owned by who forked it. */
-typedef struct RuntimeProcess {
-        pid_t pid;
-        int release_fd; /* it waits until a byte is written here; closed, it ends */
-        int errors_fd;  /* what it has to say when it fails; does not block */
-        int init_fd;    /* the socket whose other end pipeline-init gets */
-} RuntimeProcess;
-
-/* Forks a process that waits to be released and then becomes the runtime. crun's waits in a user namespace
- * that has the images' ids and this guest's alone, and becomes root of it first; another runtime makes that
- * namespace itself. */
-int runtime_fork(const RuntimeOptions *options, RuntimeProcess *ret) _warn_unused_;
+/* Waits to be released and becomes the runtime, which makes a container of the bundle in `folder`. For a
+ * process that was forked for it: crun's in a user namespace of its own, which has its maps when it is
+ * released. `fds` by RuntimeFd; a release that is closed ends it. */
+_Noreturn void runtime_run(const Runtime *runtime, const char *folder, const char *name, const int *fds);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How a sandbox comes to be: a child is forked that waits on a pipe; a scope is put around it; when the
- * scope's limits were read back from the kernel the child is released and becomes the OCI runtime, which
+/* How a sandbox comes to be: the launcher forks a child that waits on a pipe; a scope is put around it; when
+ * the scope's limits were read back from the kernel the child is released and becomes the OCI runtime, which
  * makes the container and starts pipeline-init as its PID 1; pipeline-init says READY over the one socket it
  * has.
  *
@@ -362,17 +362,16 @@ static void on_scope(Scope *scope, int error, void *userdata)
 
 /* The runtime */
 
-static int fork_runtime(Sandbox *sandbox)
+static int launch(Sandbox *sandbox)
 {
-        const RuntimeOptions options = {
-                .runtime = sandbox->context->runtime,
+        const LaunchOptions options = {
                 .folder = sandbox->folder,
                 .name = sandbox->name,
                 .identity = sandbox->context->identity,
                 .guest = sandbox->guest,
         };
-        RuntimeProcess process;
-        int r = runtime_fork(&options, &process);
+        Launched process;
+        int r = launcher_launch(sandbox->context->launcher, &options, &process);
 
         if (r < 0)
                 return r;
@@ -460,7 +459,7 @@ static int start(Sandbox *sandbox, const char *rootfs, const Limits *limits)
         r = write_bundle(sandbox, rootfs);
         if (r < 0)
                 return r;
-        r = fork_runtime(sandbox);
+        r = launch(sandbox);
         if (r < 0)
                 return r;
         r = scope_new(context->scopes, sandbox->name, sandbox->pid, &sandbox->limits,

@@ -6,10 +6,10 @@
 
 #include "bundle.h"
 #include "config.h"
+#include "launcher.h"
 #include "rootless/cgroup.h"
 #include "rootless/frame-stream.h"
 #include "rootless/scope.h"
-#include "runtime.h"
 
 #include "basic/list.h"
 
@@ -53,6 +53,7 @@ typedef struct SandboxContext {
         const Identity *identity;
         const char *runtime_folder, *init_program;
         const Runtime *runtime;
+        Launcher *launcher;
         bool limits_enforced;
         uint64_t guests_used[4096 / 64];                /* a bit for each guest's id in use */
         void (*dead)(Sandbox *sandbox, void *userdata); /* free it, but not from within */

@@ -131,12 +131,17 @@ def set_limits(channel="test_runners", times=None, **settings):
     run("systemctl", "reload", "pipeline-router.service")
 
 
+def is_launcher(scope):
+    return scope.endswith("-launcher.scope")
+
+
 def scopes(user="pipeline-sandbox"):
-    """The scopes of jobs (and of parked sandboxes), or of builds, that are there now."""
+    """The scopes of jobs (and of parked sandboxes), or of builds, that are there now; not that of the launcher."""
     uid = run("id", "-u", user).strip()
     out = run("runuser", "-u", user, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{uid}", "systemctl", "--user",
               "list-units", "--type=scope", "--no-legend", "--plain", "pipeline-*.scope")
-    return [line.split()[0] for line in out.splitlines() if line.strip()]
+    return [name for name in (line.split()[0] for line in out.splitlines() if line.strip())
+            if not is_launcher(name)]
 
 
 def main_pid(unit):

@@ -250,6 +250,18 @@ class Sandboxes(Case):
         self.assertTrue(wait_until(lambda: scope not in suite.scopes()))
         self.assertTrue(wait_until(lambda: self.finish("hello")["code"] == 0))
 
+    def test_a_launcher_that_is_killed_is_started_anew(self):
+        order, scope = self.start("slow")
+        daemon = suite.main_pid(sandbox.SERVICE)
+        launchers = [pid for pid in sandbox.processes() if suite.is_launcher(sandbox.cgroup(pid))]
+        self.assertEqual(len(launchers), 1)
+        os.kill(launchers[0], signal.SIGKILL)
+        self.assertEqual(order.until(sandbox.ANSWER)["cause"], "exited")  # what runs does not notice
+        self.assertTrue(wait_until(lambda: not sandbox.in_scope(scope)))
+        for _ in range(4):  # more than are parked
+            self.assertTrue(wait_until(lambda: self.finish("hello")["code"] == 0))
+        self.assertEqual(suite.main_pid(sandbox.SERVICE), daemon)
+
     def test_what_an_earlier_one_left_is_cleared(self):
         prefix = suite.scopes()[0].rsplit("-", 1)[0] if suite.scopes() else self.start("slow")[1].rsplit("-", 1)[0]
         suite.run("systemctl", "stop", sandbox.SERVICE)
