@@ -32,7 +32,8 @@ struct Manager {
         SandboxStatus *sandbox;
         List tasks;     /* the jobs that run; owns its members, like the next */
         List questions; /* that the registry was asked */
-        sd_event_source *patience, *hello_again, *last_acks;
+        sd_event_source *status, *patience, *hello_again, *last_acks;
+        bool status_is_stale;
         bool is_configured;  /* the router of this connection has said what to hold */
         bool was_configured; /* a router has */
         bool is_ready, is_draining;
@@ -40,7 +41,7 @@ struct Manager {
 
 /* manager.c */
 
-void manager_show_status(const Manager *m);
+void manager_show_status(Manager *m);
 /* How many jobs this worker may be given at once: none while its canary does not sing. */
 uint64_t manager_slots(const Manager *m);
 /* Every version was tried: a worker is ready, and one that was only to configure is done. */

@@ -20,6 +20,7 @@
 #define PATIENCE_INTERVAL (5 * USEC_PER_SEC)
 #define ACK_USEC          USEC_PER_SEC /* how long a worker that ends waits for the last acknowledgements */
 #define TIMER_ACCURACY    (100 * USEC_PER_MSEC)
+#define STATUS_INTERVAL   (500 * USEC_PER_MSEC)
 
 /* What systemd and people see. */
 
@@ -36,7 +37,7 @@ static char *topics_text(const Manager *m)
         return text;
 }
 
-void manager_show_status(const Manager *m)
+static void say_status(const Manager *m)
 {
         HoldingsCount count = holdings_count(m->holdings);
         _cleanup_free_ char *topics = topics_text(m);
@@ -64,6 +65,26 @@ void manager_show_status(const Manager *m)
                 daemon_notify_status("%zu of %" PRIu64 " slots busy; %zu versions held, %zu being installed",
                                      m->tasks.n_members, m->settings->slots, count.n_held,
                                      count.n_under_way);
+}
+
+/* Each is told on the bus to all who watch the unit: not one for each job, where there are many. */
+void manager_show_status(Manager *m)
+{
+        m->status_is_stale = sd_event_source_get_enabled(m->status, NULL) > 0;
+        if (m->status_is_stale)
+                return;
+        say_status(m);
+        if (sd_event_source_set_time_relative(m->status, STATUS_INTERVAL) >= 0)
+                (void) sd_event_source_set_enabled(m->status, SD_EVENT_ONESHOT);
+}
+
+static int on_status(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *m = userdata;
+
+        if (m->status_is_stale)
+                manager_show_status(m);
+        return 0;
 }
 
 uint64_t manager_slots(const Manager *m)
@@ -172,6 +193,7 @@ Manager *manager_free(Manager *m)
         aws_identity_free(m->identity);
         curl_source_free(m->curl);
         sandbox_status_free(m->sandbox);
+        sd_event_source_disable_unref(m->status);
         sd_event_source_disable_unref(m->patience);
         sd_event_source_disable_unref(m->hello_again);
         sd_event_source_disable_unref(m->last_acks);
@@ -234,6 +256,8 @@ int manager_new(sd_event *event, const WorkerSettings *settings, const ManagerOp
         list_init(&m->tasks);
         list_init(&m->questions);
         r = lock_folder(settings->folder, &m->lock_fd);
+        if (r >= 0)
+                r = add_timer(m, &m->status, on_status, false);
         if (r >= 0)
                 r = outcome_store_new(settings->folder, &m->outcomes);
         if (r >= 0)
