@@ -56,7 +56,7 @@ typedef struct Relay {
         size_t n_results_sent;
         int result_fd; /* the result being sent, or negative */
         uint64_t result_left;
-        uint8_t chunk[RELAY_CHUNK_SIZE];
+        uint8_t *chunk; /* of RELAY_CHUNK_SIZE */
 } Relay;
 
 static void relay_done(Relay *relay)
@@ -187,7 +187,7 @@ static int relay_pass_output(Relay *relay, size_t i)
         ssize_t n;
         int r = 0;
 
-        n = read(relay->guest.output_fds[i], relay->chunk, sizeof(relay->chunk));
+        n = read(relay->guest.output_fds[i], relay->chunk, RELAY_CHUNK_SIZE);
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         if (n > 0) {
@@ -327,7 +327,7 @@ static int relay_begin_result(Relay *relay)
 /* Its size was announced and nobody can change it: less than that is a fault. */
 static int relay_continue_result(Relay *relay)
 {
-        size_t size = (size_t) MIN(relay->result_left, (uint64_t) sizeof(relay->chunk));
+        size_t size = (size_t) MIN(relay->result_left, (uint64_t) RELAY_CHUNK_SIZE);
         ssize_t n = read_full(relay->result_fd, relay->chunk, size);
 
         if (n < 0)
@@ -436,10 +436,8 @@ static int relay_turn(Relay *relay)
 
 int relay_run(int socket, const Conversation *job, const Storage *storage)
 {
-        static Relay relay; /* large, and there is only one */
-        int r;
-
-        relay = (Relay){
+        static uint8_t chunk[RELAY_CHUNK_SIZE]; /* large, and there is only one */
+        Relay relay = {
                 .job = job,
                 .storage = storage,
                 .socket = socket,
@@ -449,7 +447,10 @@ int relay_run(int socket, const Conversation *job, const Storage *storage)
                 .guest = { .start_fd = -EBADF, .output_fds = { -EBADF, -EBADF } },
                 .streams = { { .limit = job->setup.output_size }, { .limit = job->setup.output_size } },
                 .result_fd = -EBADF,
+                .chunk = chunk,
         };
+        int r;
+
         r = relay_open(&relay);
         if (r >= 0)
                 r = relay_start_guest(&relay);
