@@ -78,13 +78,14 @@ static int add_running(Listing *listing)
 
 static int add_waiting(Listing *listing, const Place *channel)
 {
-        int r = 0;
+        LIST_FOREACH(Line, line, &channel->lines, link)
+                LIST_FOREACH(Stand, stand, &line->jobs, link) {
+                        int r = listing_is_full(listing) ? 0 : listing_add(listing, stand->job);
 
-        for (ListLink *link = list_first(&channel->waiting);
-             r == 0 && link && link != &channel->waiting.root && !listing_is_full(listing);
-             link = link->next)
-                r = listing_add(listing, CONTAINER_OF(link, RouterJob, in_channel));
-        return r;
+                        if (r < 0 || listing_is_full(listing))
+                                return r;
+                }
+        return 0;
 }
 
 int describe_jobs(Router *router, Ask *ask)
@@ -155,12 +156,12 @@ static uint64_t oldest_waiting_msec(const Router *router)
 {
         usec_t now = router_now(router), oldest = now;
 
-        for (Channel channel = 0; channel < _CHANNEL_MAX; channel++) {
-                ListLink *link = list_first(&router->channels[channel].waiting);
+        for (Channel channel = 0; channel < _CHANNEL_MAX; channel++)
+                LIST_FOREACH(Line, line, &router->channels[channel].lines, link) {
+                        const Stand *stand = CONTAINER_OF(list_first(&line->jobs), Stand, link);
 
-                if (link)
-                        oldest = MIN(oldest, CONTAINER_OF(link, RouterJob, in_channel)->ask->start_usec);
-        }
+                        oldest = MIN(oldest, stand->job->ask->start_usec);
+                }
         return (now - oldest) / USEC_PER_MSEC;
 }
 

@@ -54,14 +54,6 @@ static void random_digits(char *ret, size_t n_bytes)
         hex_encode(bytes, n_bytes, ret);
 }
 
-static void job_leave_queues(RouterJob *job)
-{
-        if (!job->track)
-                return;
-        list_remove(&job->track->waiting, &job->in_track);
-        list_remove(&job->channel->waiting, &job->in_channel);
-}
-
 void job_leave_worker(RouterJob *job)
 {
         if (!job->worker)
@@ -122,7 +114,7 @@ RouterJob *job_free(Router *router, RouterJob *job)
         if (!job)
                 return NULL;
         timer_stop(router, &job->timer);
-        job_leave_queues(job);
+        queue_leave(router, job, false);
         job_leave_worker(job);
         job_forget_key(router, job);
         job_leave_client(router, job);
@@ -299,7 +291,7 @@ static int job_give(Router *router, RouterJob *job, Worker *worker)
                 job->attempt--;
                 return r;
         }
-        job_leave_queues(job);
+        queue_leave(router, job, true);
         job->worker = worker;
         list_append(&worker->jobs, &job->in_worker);
         job_set_state(router, job, JOB_RUNNING);
@@ -320,14 +312,16 @@ static int job_wait_until(Router *router, RouterJob *job, usec_t usec)
 static int job_wait(Router *router, RouterJob *job)
 {
         bool is_settling = router_now(router) < router->settled_usec, is_first = job->attempt == 0;
+        int r;
 
         if (!job_has_workers(job) && is_first && !is_settling)
                 return job_fail_without_worker(router, job, "no worker serves this track");
-        if (job->track->waiting.n_members >= store_config(router->store)->queue_length && is_first)
+        if (is_first && !queue_has_room(router, job))
                 return job_fail_without_worker(router, job,
                                                "the queue of this track is full; try again later");
-        list_append(&job->track->waiting, &job->in_track);
-        list_append(&job->channel->waiting, &job->in_channel);
+        r = queue_enter(router, job);
+        if (r < 0)
+                return r;
         return job_wait_until(router, job,
                               is_settling && !job_has_workers(job) ? router->settled_usec : USEC_INFINITY);
 }
@@ -335,7 +329,7 @@ static int job_wait(Router *router, RouterJob *job)
 /* To the first worker that is there and idle; those found gone are let go on the way. */
 static int job_place(Router *router, RouterJob *job)
 {
-        job_leave_queues(job);
+        queue_leave(router, job, false);
         for (;;) {
                 Worker *worker = job_pick_worker(job);
                 int r;
@@ -359,7 +353,7 @@ int job_adopt(Router *router, RouterJob *job, Foreign *foreign)
         memcpy(job->id, foreign->job, sizeof(job->id));
         memcpy(job->token, foreign->token, sizeof(job->token));
         foreign_free(router, foreign);
-        job_leave_queues(job);
+        queue_leave(router, job, false);
         job->attempt = MAX(job->attempt, 1U);
         job->worker = worker;
         list_append(&worker->jobs, &job->in_worker);

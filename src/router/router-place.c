@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Where jobs and workers meet. A worker has a seat at the place of each of its tracks, or, generic, at that
  * of its channel; the seats of those with a free slot are in a list, least recently used first. A job that
- * waits is in the queues of its track and of its channel, so that whichever worker becomes free finds the
- * oldest job it may take without looking at another.
+ * waits does so at its track and at its channel (router-queue.c), so that whichever worker becomes free
+ * finds the next job it may take without looking at another.
  *
  * How a worker stands to a job's version decides too: one that is about to have it is better waited for, and
  * so is another that has it; where nobody has it, whoever is asked says so. Nothing here depends on how many
@@ -21,7 +21,7 @@
 static void place_init(Place *place)
 {
         list_init(&place->idle);
-        list_init(&place->waiting);
+        list_init(&place->lines);
 }
 
 void places_init(Router *router)
@@ -233,21 +233,31 @@ Worker *job_pick_worker(const RouterJob *job)
         return place_pick(job->track, job) ?: place_pick(job->channel, job);
 }
 
-static bool worker_is_generic(const Worker *worker)
-{
-        return !worker->hello.topics || !worker->hello.topics[0];
-}
-
-static RouterJob *place_oldest_for(const Place *place, const Worker *worker)
+static RouterJob *line_first_for(const Line *line, const Worker *worker, size_t n_max)
 {
         size_t n = 0;
 
-        for (ListLink *link = list_first(&place->waiting);
-             link && link != &place->waiting.root && n < N_LOOKED_AT_MAX; link = link->next, n++) {
-                RouterJob *job = worker_is_generic(worker) ? CONTAINER_OF(link, RouterJob, in_channel)
-                                                           : CONTAINER_OF(link, RouterJob, in_track);
+        for (ListLink *link = list_first(&line->jobs); link && link != &line->jobs.root && n < n_max;
+             link = link->next, n++) {
+                RouterJob *job = CONTAINER_OF(link, Stand, link)->job;
 
                 if (worker_fitness(worker, job) != FIT_NOT)
+                        return job;
+        }
+        return NULL;
+}
+
+/* Of the principal whose turn it is, or the next that has one. */
+static RouterJob *place_next_for(const Place *place, const Worker *worker)
+{
+        size_t n_lines = MIN(place->lines.n_members, N_LOOKED_AT_MAX), n = 0,
+               n_each = n_lines > 0 ? N_LOOKED_AT_MAX / n_lines : 0;
+
+        for (ListLink *link = list_first(&place->lines);
+             link && link != &place->lines.root && n < N_LOOKED_AT_MAX; link = link->next, n += n_each) {
+                RouterJob *job = line_first_for(CONTAINER_OF(link, Line, link), worker, n_each);
+
+                if (job)
                         return job;
         }
         return NULL;
@@ -258,7 +268,7 @@ RouterJob *worker_pick_job(const Worker *worker)
         RouterJob *oldest = NULL;
 
         for (size_t i = 0; i < worker->n_seats; i++) {
-                RouterJob *job = place_oldest_for(worker->seats[i].place, worker);
+                RouterJob *job = place_next_for(worker->seats[i].place, worker);
 
                 if (job && (!oldest || job->ask->start_usec < oldest->ask->start_usec))
                         oldest = job;

@@ -23,6 +23,7 @@
 #define N_RESTARTED_MAX  4096U
 #define CODE_MIN         200U /* of jobs that have ended */
 #define N_CODES          400U
+#define QUEUE_RESERVED   4U /* one part of so many of a track's queue is for others than who has the rest */
 
 /* Something that happens at a time; embedded in its owner. */
 typedef struct Timer Timer;
@@ -52,10 +53,27 @@ typedef struct Ask {
 typedef struct Place {
         char *key; /* in router->places; NULL: of a channel */
         size_t n_refs;
-        List idle;    /* Seat, least recently used first */
-        List waiting; /* jobs, oldest first: in_track or in_channel */
-        size_t n_workers;
+        List idle;  /* Seat, least recently used first */
+        List lines; /* Line, whose turn is next first */
+        size_t n_waiting, n_workers;
 } Place;
+
+/* The jobs of one principal that wait at a place. */
+typedef struct Line {
+        Place *place;
+        const Principal *principal;
+        List jobs;     /* Stand, oldest first */
+        ListLink link; /* in place->lines */
+} Line;
+
+typedef struct RouterJob RouterJob;
+
+/* Where a job stands that waits. */
+typedef struct Stand {
+        RouterJob *job;
+        Line *line; /* NULL: it does not */
+        ListLink link;
+} Stand;
 
 /* A version of a track, and how many online workers hold it or are about to. It is there as long as a job or
  * a worker refers to it. */
@@ -111,7 +129,7 @@ typedef struct ClientJobs {
         List jobs; /* in_client */
 } ClientJobs;
 
-typedef struct RouterJob {
+struct RouterJob {
         char id[JOB_ID_SIZE], token[TOKEN_SIZE], resend_key[RESEND_KEY_SIZE];
         JobState state;
         unsigned attempt;
@@ -121,7 +139,7 @@ typedef struct RouterJob {
         bool is_done;        /* its worker has said what came of it */
         Place *track, *channel;
         Holder *holder; /* of its version */
-        ListLink in_track, in_channel;
+        Stand in_track, in_channel;
         ClientJobs *client; /* NULL once it is answered */
         ListLink in_client;
         Worker *worker;
@@ -130,7 +148,7 @@ typedef struct RouterJob {
         usec_t build_usec; /* 0: it is no build */
         usec_t queue_deadline, deadline;
         Timer timer;
-} RouterJob;
+};
 
 /* The answer of a job, kept for those who send again. */
 typedef struct Kept {
@@ -187,6 +205,7 @@ struct Router {
         Hashmap *foreign;        /* of workers, by resend key */
         Hashmap *holders;        /* by "CHANNEL/TRACK/VERSION" */
         Hashmap *places;         /* by "CHANNEL/TRACK" */
+        Hashmap *lines;          /* by place and principal */
         Hashmap *queries;        /* by id */
         Hashmap *kept;           /* by resend key */
         Hashmap *restarted;      /* keys of workers that were told to start anew; values are the router */
@@ -241,6 +260,13 @@ Worker *job_pick_worker(const RouterJob *job);
 /* The job that has waited longest of those that the worker is to have; or NULL. */
 RouterJob *worker_pick_job(const Worker *worker);
 bool job_has_workers(const RouterJob *job);
+
+/* router-queue.c: jobs that wait */
+int queue_enter(Router *router, RouterJob *job) _warn_unused_;
+/* Does nothing where it does not wait. `is_served`: the turn of its principal is over. */
+void queue_leave(Router *router, RouterJob *job, bool is_served);
+/* Whether one more of its principal may wait for the track. */
+bool queue_has_room(const Router *router, const RouterJob *job);
 
 /* router-answer.c: to clients */
 /* Takes the request; `text` is what it was read from. */

@@ -147,7 +147,7 @@ static void write_queue(MetricWriter *w, const Router *router)
         metric_family(w, "pipeline_jobs_waiting", "gauge", NULL, "Jobs that wait for a worker.");
         for (Channel channel = 0; channel < _CHANNEL_MAX; channel++)
                 metric_gauge(w, METRIC_LABELS({ "channel", channel_to_string(channel) }),
-                             router->channels[channel].waiting.n_members);
+                             router->channels[channel].n_waiting);
         metric_family(w, "pipeline_jobs_retried", "counter", NULL,
                       "Jobs given out once more, as their worker was lost.");
         metric_counter(w, NULL, router->stats.n_retried);

@@ -56,7 +56,8 @@ static int make_maps(Router *router)
         Hashmap **const maps[] = { &router->workers,     &router->workers_by_key, &router->jobs,
                                    &router->jobs_by_key, &router->jobs_by_client, &router->foreign,
                                    &router->holders,     &router->places,         &router->queries,
-                                   &router->kept,        &router->restarted,      &router->accounts };
+                                   &router->lines,       &router->kept,           &router->restarted,
+                                   &router->accounts };
 
         for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
                 *maps[i] = hashmap_new();
@@ -123,6 +124,7 @@ Router *router_free(Router *router)
         hashmap_free(router->jobs_by_client);
         hashmap_free(router->foreign);
         hashmap_free(router->holders);
+        hashmap_free(router->lines);
         hashmap_free(router->places);
         hashmap_free(router->queries);
         hashmap_free(router->kept);

@@ -6,7 +6,7 @@
 #include "basic/string-util.h"
 
 #define YAML                                      \
-        "queue_length: 3\n"                       \
+        "queue_length: 4\n"                       \
         "workers:\n"                              \
         "  test_runners:\n"                       \
         "    ruby: {worker_versions: [v1, v2]}\n" \
@@ -131,6 +131,50 @@ static void test_the_queue_is_bounded(void **state)
                 world_submit(w, "a", (char[]){ (char) ('1' + i), 0 }, "ruby", "");
         assert_int_equal(number_of(detail(w, "a", 503), "current_worker_count"), 1);
         assert_null(world_next(w, "a"));
+}
+
+static void submit_as_operator(World *w, const char *id)
+{
+        world_ask(w, &w->operator, "operator",
+                  "{'action':'test_solution','id':'%s','track_slug':'ruby','exercise_slug':'two-fer',"
+                  "'s3_uri':'s3://b/p/','container_version':'v1'}",
+                  id);
+}
+
+static void test_principals_take_turns(void **state)
+{
+        static const char *const order[] = { "2", "5", "3", "6", "4" };
+        World *w = *state;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        for (int i = 0; i < 4; i++)
+                world_submit(w, "a", (char[]){ (char) ('1' + i), 0 }, "ruby", "");
+        submit_as_operator(w, "5");
+        g = given(w, "ruby-1");
+        assert_string_equal(g.id, "1");
+        for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+                end(w, "ruby-1", &g, 200);
+                g = given(w, "ruby-1");
+                assert_string_equal(g.id, order[i]);
+                if (i == 0)
+                        submit_as_operator(w, "6");
+        }
+        assert_given_nothing(w, "ruby-1");
+}
+
+static void test_a_part_of_the_queue_is_for_others(void **state)
+{
+        World *w = *state;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        for (int i = 0; i < 5; i++)
+                world_submit(w, "a", (char[]){ (char) ('1' + i), 0 }, "ruby", "");
+        detail(w, "a", 503);
+        submit_as_operator(w, "6");
+        assert_null(world_next(w, "operator"));
+        submit_as_operator(w, "7");
+        detail(w, "operator", 503);
 }
 
 static void test_a_generic_worker_takes_the_oldest_of_any_track(void **state)
@@ -543,6 +587,8 @@ int main(void)
                 TEST(test_nothing_before_it_is_configured),
                 TEST(test_who_holds_the_version_is_waited_for),
                 TEST(test_a_version_that_is_being_installed_is_waited_for),
+                TEST(test_principals_take_turns),
+                TEST(test_a_part_of_the_queue_is_for_others),
                 TEST(test_waiting_ends_with_503),
                 TEST(test_no_answer_ends_with_504_and_a_cancel),
                 TEST(test_a_request_may_say_when_504_is),
