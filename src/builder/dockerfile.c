@@ -117,10 +117,10 @@ static int put_image(Parser *p, const char *name)
         char called[48];
         size_t n = 0;
 
-        if (streq(name, "scratch") || strv_contains(p->stages, name))
-                return put(p, name, strlen(name));
         if (!image_is_valid(name))
                 return bad(p, "this is no name of an image");
+        if (streq(name, "scratch") || strv_contains(p->stages, name))
+                return put(p, name, strlen(name));
         while (p->bases && p->bases[n] && !streq(p->bases[n], name))
                 n++;
         if (n == DOCKERFILE_BASES_MAX)
@@ -175,7 +175,7 @@ static int take_from(Parser *p, const char *rest)
                 r = next_word(&rest, &as);
         if (r == 0)
                 r = next_word(&rest, &name);
-        if (r == 0 && as && (strcasecmp(as, "as") != 0 || !name))
+        if (r == 0 && as && (strcasecmp(as, "as") != 0 || !name || !image_is_valid(name)))
                 return bad(p, "after the image only AS and a name may come");
         if (r == 0)
                 r = put(p, "FROM ", 5);

@@ -38,6 +38,7 @@ ROUND(Outcome, outcome)
 ROUND(Query, query)
 ROUND(Answer, answer)
 ROUND(Notice, notice)
+ROUND(Progress, progress)
 ROUND(Plan, plan)
 
 static void round_heartbeat(json_object *body)
@@ -57,7 +58,9 @@ static void (*const rounds[])(json_object *body) = {
         [PEER_RESOLVED] = round_answer,       [PEER_LIST] = round_query,
         [PEER_LISTED] = round_answer,         [PEER_HEARTBEAT] = round_heartbeat,
         [PEER_GOODBYE] = round_notice,        [PEER_REFUSED] = round_notice,
+        [PEER_PROGRESS] = round_progress,
 };
+_Static_assert(ARRAY_SIZE(rounds) == _PEER_TYPE_MAX, "a type is not tried");
 
 /* The frames behind the type. */
 static size_t cut(const uint8_t *data, size_t size, Bytes *frames, size_t n_max)

@@ -75,6 +75,8 @@ static void test_what_is_no_dockerfile_is_refused(void **state)
         refuse("FROM a/../b\n", "no name");
         refuse("FROM a as\n", "AS and a name");
         refuse("FROM a b\n", "AS and a name");
+        refuse("FROM a as -x\n", "AS and a name");
+        refuse("FROM a\nFROM \"\n", "line 2: this is no name"); /* no stage without a name */
         refuse("FROM ${x\n", "a variable");
         refuse("FROM a\nCOPY --from=;x y z\n", "line 2");
 }
