@@ -54,8 +54,8 @@ def host_processes():
         fields, group = sandbox.status(pid), sandbox.cgroup(pid)
         if not fields or "VmSize" not in fields:
             continue
-        name = fields["Name"].strip()
-        if "/pipeline.slice/" in group:
+        name = sandbox.name(pid)
+        if "/pipeline.slice/" in group and not suite.is_launcher(group):
             if name not in PARKED_PROCESSES:
                 guests.append(f"{pid} {name}")
         elif int(fields["Uid"].split()[0]) >= first_sandbox_id():
