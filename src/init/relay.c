@@ -109,12 +109,12 @@ static int relay_start_guest(Relay *relay)
 {
         int r;
 
+        relay->started_usec = now_usec(CLOCK_MONOTONIC); /* first, so that no guest ends before its time */
         r = set_timer(relay->deadline_fd, relay->job->setup.wall_usec, false);
         if (r >= 0)
                 r = set_timer(relay->tick_fd, RELAY_TICK_USEC, true);
         if (r < 0)
                 return r;
-        relay->started_usec = now_usec(CLOCK_MONOTONIC);
         r = guest_start(relay->job, &relay->guest);
         if (r < 0)
                 return r;
