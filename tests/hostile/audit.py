@@ -39,6 +39,12 @@ def files(top):
     return found
 
 
+def image_files():
+    """The time of an image's own folder is that of its last use."""
+    top = sandbox.STORE / "images"
+    return [f[:-1] if pathlib.Path(f[0]).parent == top else f for f in files(top)]
+
+
 def first_sandbox_id():
     for line in pathlib.Path("/etc/subuid").read_text().splitlines():
         name, start, _ = line.split(":")
@@ -94,7 +100,7 @@ def anonymous_memory(pid):
 class Audit:
     def __init__(self, workers):
         self.units = {**DAEMONS, **{name: f"pipeline-worker@{name}.service" for name in workers}}
-        self.image_files = files(sandbox.STORE / "images")
+        self.image_files = image_files()
         self.programs = {path: pathlib.Path(path).read_bytes() for path in
                          ("/usr/lib/pipeline/pipeline-init", "/usr/lib/pipeline/pipeline-sandboxd", "/usr/bin/crun")}
         self.memory = {name: anonymous_memory(pid) for name, pid in self.pids().items()}
@@ -152,8 +158,9 @@ class Audit:
             more = anonymous_memory(pid) - self.memory[name]
             if more > MEMORY_SLACK:
                 found.append(f"{name} has {more >> 20} MiB more than in the beginning")
-        if files(sandbox.STORE / "images") != self.image_files:
-            found.append("the files of the images changed")
+        changed = set(image_files()) ^ set(self.image_files)
+        if changed:
+            found.append(f"the files of the images changed: {sorted(changed)[:4]}")
         for path, content in self.programs.items():
             if pathlib.Path(path).read_bytes() != content:
                 found.append(f"{path} changed")
@@ -166,7 +173,7 @@ class Audit:
 
     def accept_images(self):
         """After a case that installed one."""
-        self.image_files = files(sandbox.STORE / "images")
+        self.image_files = image_files()
         self.base = self.settled()
 
 
