@@ -31,6 +31,7 @@ UNIT = f"pipeline-worker@{TRACK}-1.service"
 
 
 def setUpModule():
+    FOLDER.mkdir(exist_ok=True)
     (FOLDER / "htpasswd").write_text(f"{USER}:{crypt.crypt(PASSWORD, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))}\n")
     (FOLDER / "config.yml").write_text(
         f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {FOLDER}/data}}}}\n"
