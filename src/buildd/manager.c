@@ -10,9 +10,7 @@
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
-#include "shared/daemon-util.h"
 #include "shared/log.h"
-#include "shared/message-ids.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -20,74 +18,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PATIENCE_USEC    (5 * USEC_PER_SEC) /* by hand: how long a user manager is waited for */
 #define MEASURE_USEC     (2 * USEC_PER_SEC)
 #define MEASURE_ACCURACY (500 * USEC_PER_MSEC)
 #define CACHE_FOLDER     "cache"
-
-#define FNV_BASIS UINT32_C(2166136261)
-#define FNV_PRIME UINT32_C(16777619)
-
-/* Whether anything is built */
-
-static int set_unfit(Manager *manager, const char *why)
-{
-        char *copy = why ? strdup(why) : NULL;
-
-        if (why && !copy)
-                return -ENOMEM;
-        free(manager->unfit);
-        manager->unfit = copy;
-        daemon_notify_status("%s", why ?: "taking builds");
-        return 0;
-}
-
-static int check_controllers(Manager *manager)
-{
-        _cleanup_free_ char *missing = NULL, *why = NULL;
-        const char *group = scope_manager_cgroup(manager->scopes);
-        int r = group ? cgroup_missing_controllers(group, &missing) : -ENODATA;
-
-        if (r < 0)
-                return log_errno(r, "Cannot read the controllers of the user manager");
-        manager->limits_enforced = !missing;
-        if (!missing)
-                return set_unfit(manager, NULL);
-        log_struct(manager->config.unenforced_limits ? LOG_WARNING : LOG_ERR,
-                   LOG_FIELDS({ "MESSAGE_ID", MSG_SANDBOX_NO_LIMITS }),
-                   "The control group %s lacks controllers: %s. Boot with cgroup v2 alone and let "
-                   "user@.service have them (Delegate=cpu memory pids)",
-                   group, missing);
-        if (manager->config.unenforced_limits)
-                return set_unfit(manager, NULL);
-        why = string_format("the kernel limits no %s for the user manager", missing);
-        return why ? set_unfit(manager, why) : -ENOMEM;
-}
 
 static void on_scope_manager(ScopeManager *scopes, bool is_there, void *userdata)
 {
         Manager *manager = userdata;
 
-        manager->patience = sd_event_source_disable_unref(manager->patience);
-        if (is_there && check_controllers(manager) >= 0) {
+        fitness_on_manager(&manager->fitness, is_there);
+        if (is_there && fitness_check(&manager->fitness, scopes) >= 0)
                 manager_wake(manager);
-                return;
-        }
-        if (!is_there)
-                log_struct(LOG_WARNING, LOG_FIELDS({ "MESSAGE_ID", MSG_SANDBOX_MANAGER_LOST }),
-                           "The user manager is lost; no builds until it is back");
-        if (set_unfit(manager, "there is no user manager") < 0)
-                log_warning("No memory");
-}
-
-static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
-{
-        Manager *manager = userdata;
-
-        log_error(
-                "There is no systemd user manager for this user: builds run in scopes of it, or not at all. "
-                "Log in, or: loginctl enable-linger");
-        return sd_event_exit(manager->event, -EHOSTUNREACH);
 }
 
 /* One after the other */
@@ -179,19 +120,6 @@ static int on_measure_timer(sd_event_source *source, uint64_t usec, void *userda
 
 /* Lifecycle */
 
-static int make_scopes(Manager *manager, const char *runtime)
-{
-        _cleanup_free_ char *prefix = NULL;
-        uint32_t hash = FNV_BASIS;
-
-        for (const char *c = runtime; *c; c++)
-                hash = (hash ^ (uint8_t) *c) * FNV_PRIME;
-        prefix = string_format("pipeline-build-%08x", hash);
-        return prefix ? scope_manager_new(manager->event, prefix, on_scope_manager, manager,
-                                          &manager->scopes)
-                      : -ENOMEM;
-}
-
 static int open_cache(Manager *manager)
 {
         _cleanup_free_ char *path = string_format("%s/" CACHE_FOLDER, manager->folder);
@@ -227,7 +155,7 @@ static int clear_work(Manager *manager)
         return r;
 }
 
-static int add_sources(Manager *manager, const ManagerOptions *options)
+static int add_sources(Manager *manager)
 {
         int r;
 
@@ -237,12 +165,8 @@ static int add_sources(Manager *manager, const ManagerOptions *options)
         r = sd_event_source_set_enabled(manager->next, SD_EVENT_OFF);
         if (r < 0)
                 return r;
-        r = sd_event_add_time_relative(manager->event, &manager->measure_timer, CLOCK_MONOTONIC,
-                                       MEASURE_USEC, MEASURE_ACCURACY, on_measure_timer, manager);
-        if (r < 0 || !options->by_hand)
-                return r;
-        return sd_event_add_time_relative(manager->event, &manager->patience, CLOCK_MONOTONIC, PATIENCE_USEC,
-                                          0, on_patience, manager);
+        return sd_event_add_time_relative(manager->event, &manager->measure_timer, CLOCK_MONOTONIC,
+                                          MEASURE_USEC, MEASURE_ACCURACY, on_measure_timer, manager);
 }
 
 static int open_all(Manager *manager, const ManagerOptions *options)
@@ -261,8 +185,10 @@ static int open_all(Manager *manager, const ManagerOptions *options)
         r = clear_work(manager);
         if (r < 0)
                 return log_errno(r, "Cannot clear what builds left below %s", manager->folder);
-        r = add_sources(manager, options);
-        return r < 0 ? r : make_scopes(manager, options->runtime);
+        r = add_sources(manager);
+        return r < 0 ? r
+                     : scope_manager_new(manager->event, "pipeline-build", options->runtime,
+                                         on_scope_manager, manager, &manager->scopes);
 }
 
 int manager_init(Manager *manager, sd_event *event, const ManagerOptions *options, const BuildConfig *config,
@@ -278,7 +204,7 @@ int manager_init(Manager *manager, sd_event *event, const ManagerOptions *option
                 .cache_fd = -EBADF,
         };
         list_init(&manager->waiting);
-        r = set_unfit(manager, "waiting for the user manager");
+        r = fitness_init(&manager->fitness, event, "builds", config->unenforced_limits, options->by_hand);
         if (r < 0)
                 return r;
         r = open_all(manager, options);
@@ -304,11 +230,10 @@ void manager_done(Manager *manager)
         scope_manager_free(manager->scopes);
         sd_event_source_disable_unref(manager->next);
         sd_event_source_disable_unref(manager->measure_timer);
-        sd_event_source_disable_unref(manager->patience);
         if (manager->measured)
                 (void) munmap(manager->measured, sizeof(uint64_t));
         safe_close(manager->cache_fd);
         free(manager->settling);
-        free(manager->unfit);
+        fitness_done(&manager->fitness);
         sd_event_unref(manager->event);
 }

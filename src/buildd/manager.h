@@ -9,6 +9,7 @@
 
 #include "basic/list.h"
 #include "rootless/child.h"
+#include "rootless/fitness.h"
 #include "rootless/order-server.h"
 
 /* All borrowed, for as long as the manager is there. */
@@ -30,14 +31,13 @@ typedef struct Manager {
         int cache_fd;
         ScopeManager *scopes;
         OrderServer server;
-        sd_event_source *patience, *measure_timer, *next;
+        sd_event_source *measure_timer, *next;
         List waiting;   /* builds whose order is complete */
         Build *current; /* or NULL */
         char *settling; /* the folder that is put in order; NULL: none */
         Child *settle, *measure;
         uint64_t *measured; /* shared with the child that measures */
-        bool limits_enforced;
-        char *unfit; /* why nothing is built; NULL: it is */
+        Fitness fitness;
 } Manager;
 
 /* Everything but the identity's namespace, which must have been entered with `identity`. */

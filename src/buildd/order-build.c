@@ -128,7 +128,7 @@ static void answer(Build *build, const char *cause, uint64_t status, const char 
             json_add_uint(object, "status", status) < 0 || add_limit(object, limit, value, used) < 0 ||
             add_usage(object, build, &usage) < 0 ||
             json_add_text(object, "scope", box_scope_name(build->box)) < 0 ||
-            json_add_bool(object, "limits_enforced", manager_of(build)->limits_enforced) < 0)
+            json_add_bool(object, "limits_enforced", manager_of(build)->fitness.limits_enforced) < 0)
                 connection_fail(build->connection, -ENOMEM, "answer");
         else
                 connection_answer(build->connection, TAKE_PTR(object));
@@ -290,7 +290,7 @@ static int make_box(Manager *manager, Build *build)
                 .identity = &manager->identity,
                 .state_folder = manager->folder,
                 .folder = build->folder,
-                .limits_enforced = manager->limits_enforced,
+                .limits_enforced = manager->fitness.limits_enforced,
                 .inside = &build->inside,
                 .handlers = &box_handlers,
                 .userdata = build,
@@ -308,9 +308,9 @@ void build_begin(Manager *manager, Build *build)
         int r;
 
         list_remove(&manager->waiting, &build->link);
-        if (manager->unfit) {
+        if (manager->fitness.unfit) {
                 connection_refuse(build->connection, STATUS_NO_WORKER, "nothing is built: %s",
-                                  manager->unfit);
+                                  manager->fitness.unfit);
                 manager_wake(manager);
                 return;
         }

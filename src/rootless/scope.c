@@ -27,6 +27,9 @@
 #define SCOPE_DESCRIPTION "Pipeline sandbox"
 #define SCOPE_SLICE       "pipeline.slice"
 
+#define FNV_BASIS UINT32_C(2166136261)
+#define FNV_PRIME UINT32_C(16777619)
+
 struct ScopeManager {
         sd_event *event;
         sd_bus *bus;            /* NULL: not connected */
@@ -395,8 +398,17 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-int scope_manager_new(sd_event *event, const char *prefix, ScopeManagerHandler handler, void *userdata,
-                      ScopeManager **ret)
+static char *make_prefix(const char *kind, const char *folder)
+{
+        uint32_t hash = FNV_BASIS;
+
+        for (const char *c = folder; *c; c++)
+                hash = (hash ^ (uint8_t) *c) * FNV_PRIME;
+        return string_format("%s-%08x", kind, hash);
+}
+
+int scope_manager_new(sd_event *event, const char *kind, const char *folder, ScopeManagerHandler handler,
+                      void *userdata, ScopeManager **ret)
 {
         _cleanup_(scope_manager_freep) ScopeManager *manager = calloc(1, sizeof(*manager));
         int r;
@@ -406,7 +418,7 @@ int scope_manager_new(sd_event *event, const char *prefix, ScopeManagerHandler h
         manager->event = sd_event_ref(event);
         manager->handler = handler;
         manager->userdata = userdata;
-        manager->prefix = strdup(prefix);
+        manager->prefix = make_prefix(kind, folder);
         manager->starting = hashmap_new();
         if (!manager->prefix || !manager->starting)
                 return -ENOMEM;

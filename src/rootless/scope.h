@@ -13,9 +13,10 @@ typedef struct ScopeManager ScopeManager;
 typedef void (*ScopeManagerHandler)(ScopeManager *manager, bool is_there, void *userdata);
 
 /* Connects to it directly, without a bus, and again whenever the connection is lost. Scopes are named
- * PREFIX-NAME.scope; all those that an earlier process left are killed first. `prefix` is copied. */
-int scope_manager_new(sd_event *event, const char *prefix, ScopeManagerHandler handler, void *userdata,
-                      ScopeManager **ret) _warn_unused_;
+ * KIND-HASH-NAME.scope, after the folder that only one daemon can have: so each ends what is its own. Those
+ * that an earlier process left are killed first. */
+int scope_manager_new(sd_event *event, const char *kind, const char *folder, ScopeManagerHandler handler,
+                      void *userdata, ScopeManager **ret) _warn_unused_;
 /* Every Scope of it was freed before. */
 ScopeManager *scope_manager_free(ScopeManager *manager);
 DEFINE_CLEANUP(ScopeManager *, scope_manager_free)
@@ -40,5 +41,5 @@ int scope_set_limits(Scope *scope, const CgroupLimits *limits) _warn_unused_;
 /* No handler is called any more. The unit itself goes when its last process is gone. NULL is allowed. */
 Scope *scope_free(Scope *scope);
 
-/* PREFIX-NAME.scope */
+/* KIND-HASH-NAME.scope */
 const char *scope_name(const Scope *scope);

@@ -5,6 +5,7 @@
 
 #include "collector.h"
 #include "pool.h"
+#include "rootless/fitness.h"
 #include "rootless/order-server.h"
 #include "seccomp-profile.h"
 
@@ -32,9 +33,8 @@ typedef struct Manager {
         Pool pool;
         Collector collector;
         Hashmap *profiles; /* name -> SeccompPrograms, owned */
-        char *unfit;       /* why no job is taken; NULL: they are */
+        Fitness fitness;
         OrderServer server;
-        sd_event_source *patience;
 } Manager;
 
 /* Everything but the identity's namespace, which must have been entered with `identity`. `config` and

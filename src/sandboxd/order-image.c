@@ -248,8 +248,8 @@ static json_object *status_to_json(const Manager *manager, char *const *profiles
         if (!answer || !list || !ceilings || json_add_uint(answer, "code", 0) < 0 ||
             json_add_uint(answer, "parked", manager->pool.idle.n_members) < 0 ||
             json_add_uint(answer, "running", manager->pool.running.n_members) < 0 ||
-            json_add_bool(answer, "limits_enforced", manager->context.limits_enforced) < 0 ||
-            json_add_text(answer, "unfit", manager->unfit) < 0 ||
+            json_add_bool(answer, "limits_enforced", manager->fitness.limits_enforced) < 0 ||
+            json_add_text(answer, "unfit", manager->fitness.unfit) < 0 ||
             json_add(answer, "limits", TAKE_PTR(ceilings)) < 0 ||
             json_add(answer, "profiles", TAKE_PTR(list)) < 0) {
                 json_object_put(list);

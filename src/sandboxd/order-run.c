@@ -75,7 +75,7 @@ static void conclude(Run *run, Verdict *verdict)
         verdict->cpu_usec = usage.cpu_usec;
         verdict->memory_peak = usage.memory_peak;
         verdict->processes_peak = usage.processes_peak;
-        verdict->limits_enforced = manager_of(run->connection)->context.limits_enforced;
+        verdict->limits_enforced = manager_of(run->connection)->fitness.limits_enforced;
         verdict->scope = sandbox_scope_name(run->sandbox);
         log_end(run, verdict);
         connection_answer(run->connection, verdict_to_json(verdict));
@@ -354,8 +354,9 @@ static void acquire(Run *run)
         Manager *manager = manager_of(connection);
         int r;
 
-        if (manager->unfit) {
-                connection_refuse(connection, STATUS_NO_WORKER, "no jobs are taken: %s", manager->unfit);
+        if (manager->fitness.unfit) {
+                connection_refuse(connection, STATUS_NO_WORKER, "no jobs are taken: %s",
+                                  manager->fitness.unfit);
                 return;
         }
         r = pool_acquire(&manager->pool, run->plan.image, &run->plan.limits, &sandbox_handlers, run,

@@ -317,7 +317,7 @@ static int check_limits(Sandbox *sandbox)
 {
         int r;
 
-        if (!sandbox->context->limits_enforced)
+        if (!sandbox->context->fitness->limits_enforced)
                 return 0;
         r = cgroup_check_limits(&sandbox->cgroup, &sandbox->limits);
         if (r > 0)

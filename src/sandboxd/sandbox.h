@@ -8,6 +8,7 @@
 #include "config.h"
 #include "launcher.h"
 #include "rootless/cgroup.h"
+#include "rootless/fitness.h"
 #include "rootless/frame-stream.h"
 #include "rootless/scope.h"
 
@@ -54,7 +55,7 @@ typedef struct SandboxContext {
         const char *runtime_folder, *init_program;
         const Runtime *runtime;
         Launcher *launcher;
-        bool limits_enforced;
+        const Fitness *fitness;
         uint64_t guests_used[4096 / 64];                /* a bit for each guest's id in use */
         void (*dead)(Sandbox *sandbox, void *userdata); /* free it, but not from within */
         void *userdata;
