@@ -160,7 +160,7 @@ static int take_argument(Parser *p, const char *rest)
 /* FROM [--platform=…] IMAGE [AS NAME] */
 static int take_from(Parser *p, const char *rest)
 {
-        _cleanup_free_ char *word = NULL, *image = NULL, *as = NULL, *name = NULL;
+        _cleanup_free_ char *word = NULL, *image = NULL, *as = NULL, *name = NULL, *more = NULL;
         int r = next_word(&rest, &word);
 
         if (r == 0 && word && string_after(word, "--platform=")) {
@@ -175,7 +175,9 @@ static int take_from(Parser *p, const char *rest)
                 r = next_word(&rest, &as);
         if (r == 0)
                 r = next_word(&rest, &name);
-        if (r == 0 && as && (strcasecmp(as, "as") != 0 || !name || !image_is_valid(name)))
+        if (r == 0)
+                r = next_word(&rest, &more); /* a backslash, too: the line is written anew as one */
+        if (r == 0 && (more || (as && (strcasecmp(as, "as") != 0 || !name || !image_is_valid(name)))))
                 return bad(p, "after the image only AS and a name may come");
         if (r == 0)
                 r = put(p, "FROM ", 5);

@@ -76,6 +76,8 @@ static void test_what_is_no_dockerfile_is_refused(void **state)
         refuse("FROM a as\n", "AS and a name");
         refuse("FROM a b\n", "AS and a name");
         refuse("FROM a as -x\n", "AS and a name");
+        refuse("FROM a as b c\n", "AS and a name");
+        refuse("FROM a as b \\\nFROM c\n", "line 1: after the image only AS and a name");
         refuse("FROM a\nFROM \"\n", "line 2: this is no name"); /* no stage without a name */
         refuse("FROM ${x\n", "a variable");
         refuse("FROM a\nCOPY --from=;x y z\n", "line 2");
