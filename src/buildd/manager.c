@@ -27,8 +27,10 @@ static void on_scope_manager(ScopeManager *scopes, bool is_there, void *userdata
         Manager *manager = userdata;
 
         fitness_on_manager(&manager->fitness, is_there);
-        if (is_there && fitness_check(&manager->fitness, scopes) >= 0)
-                manager_wake(manager);
+        if (!is_there)
+                return;
+        fitness_check(&manager->fitness, scopes);
+        manager_wake(manager);
 }
 
 /* One after the other */

@@ -308,9 +308,9 @@ void build_begin(Manager *manager, Build *build)
         int r;
 
         list_remove(&manager->waiting, &build->link);
-        if (manager->fitness.unfit) {
+        if (fitness_problem(&manager->fitness)) {
                 connection_refuse(build->connection, STATUS_NO_WORKER, "nothing is built: %s",
-                                  manager->fitness.unfit);
+                                  fitness_problem(&manager->fitness));
                 manager_wake(manager);
                 return;
         }

@@ -11,7 +11,7 @@ typedef struct Fitness {
         const char *work;          /* what it takes: "jobs" */
         bool allows_unenforced;    /* the administrator does */
         bool limits_enforced;      /* known once it is fit */
-        char *unfit;               /* why it takes nothing; NULL: it does */
+        char problem[128];         /* "": it is fit */
         sd_event_source *patience; /* for a user manager to come */
 } Fitness;
 
@@ -20,11 +20,11 @@ int fitness_init(Fitness *fitness, sd_event *event, const char *work, bool allow
                  bool by_hand) _warn_unused_;
 void fitness_done(Fitness *fitness);
 
-/* NULL: it is fit. */
-int fitness_set(Fitness *fitness, const char *why) _warn_unused_;
-/* The same, where a want of memory changes nothing. */
-void fitness_lose(Fitness *fitness, const char *why);
 /* The user manager came or went. Unfit either way, until fitness_check(). */
 void fitness_on_manager(Fitness *fitness, bool is_there);
-/* Looks at the manager's controllers, and is fit if they enforce what they must. */
-int fitness_check(Fitness *fitness, const ScopeManager *scopes) _warn_unused_;
+/* Looks at the manager's controllers: fit where they enforce what they must. */
+void fitness_check(Fitness *fitness, const ScopeManager *scopes);
+/* Something else is wrong, until fitness_check(). */
+void fitness_lose(Fitness *fitness, const char *format, ...) _printf_(2, 3);
+/* Why it takes nothing, borrowed; NULL: it does. */
+const char *fitness_problem(const Fitness *fitness);

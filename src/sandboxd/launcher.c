@@ -151,6 +151,7 @@ static int launcher_begin(Launcher *launcher)
         launcher->child_fd = fds[1];
         if (setsockopt(launcher->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
                 return -errno;
+        /* What its process keeps: its end, and crun's program where that is the runtime. */
         fds[0] = launcher->runtime->program_fd;
         r = child_start(launcher->event, launcher_main, on_child, launcher, fds[0] < 0 ? fds + 1 : fds,
                         fds[0] < 0 ? 1 : 2, &launcher->child);
@@ -161,13 +162,10 @@ static int launcher_begin(Launcher *launcher)
                          on_scope, launcher, &launcher->scope);
 }
 
-int launcher_start(Launcher *launcher)
+void launcher_start(Launcher *launcher)
 {
-        int r = launcher_begin(launcher);
-
-        if (r < 0)
-                launcher_end(launcher);
-        return r;
+        if (launcher_begin(launcher) < 0)
+                launcher_fail(launcher, "cannot be started");
 }
 
 void launcher_stop(Launcher *launcher)
@@ -178,10 +176,7 @@ void launcher_stop(Launcher *launcher)
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
-        Launcher *launcher = userdata;
-
-        if (launcher_start(launcher) < 0)
-                launcher_fail(launcher, "cannot be started");
+        launcher_start(userdata);
         return 0;
 }
 
@@ -256,10 +251,11 @@ static int make_channels(Launched *launched, int *theirs)
         return 0;
 }
 
-static int order(int socket, const LaunchOptions *options, const int *theirs, pid_t *ret_pid)
+/* Whether it went to and fro; `ret_answer` is the pid, or -errno. */
+static int order(int socket, const LaunchOptions *options, const int *theirs, int *ret_answer)
 {
         char text[ORDER_SIZE_MAX];
-        int n = snprintf(text, sizeof(text), "%s%c%s", options->folder, '\0', options->name), answer, none;
+        int n = snprintf(text, sizeof(text), "%s%c%s", options->folder, '\0', options->name), none;
         ssize_t r;
 
         if (n < 0 || (size_t) n >= sizeof(text))
@@ -269,32 +265,40 @@ static int order(int socket, const LaunchOptions *options, const int *theirs, pi
                 if (r < 0)
                         return (int) r;
         }
-        r = fd_receive(socket, &answer, sizeof(answer), &none);
+        r = fd_receive(socket, ret_answer, sizeof(*ret_answer), &none);
+        if (r < 0)
+                return (int) r;
         safe_close(none);
-        if (r == -EAGAIN)
-                return -ETIMEDOUT;
-        if (r != sizeof(answer))
-                return r < 0 ? (int) r : -ECONNRESET;
-        if (answer < 0)
-                return answer;
-        *ret_pid = answer;
+        return r == sizeof(*ret_answer) ? 0 : -ECONNRESET;
+}
+
+/* What is half said cannot be taken back: then it is begun anew. */
+static int ask_for_child(Launcher *launcher, const LaunchOptions *options, Launched *launched)
+{
+        int theirs[_RUNTIME_FD_MAX] = { -EBADF, -EBADF, -EBADF }, answer = 0, r;
+
+        r = make_channels(launched, theirs);
+        if (r >= 0) {
+                r = order(launcher->fd, options, theirs, &answer);
+                if (r < 0)
+                        launcher_fail(launcher, "does not answer");
+        }
+        for (size_t i = 0; i < _RUNTIME_FD_MAX; i++)
+                safe_close(theirs[i]);
+        if (r < 0 || answer < 0)
+                return r < 0 ? r : answer;
+        launched->pid = answer;
         return 0;
 }
 
 int launcher_launch(Launcher *launcher, const LaunchOptions *options, Launched *ret)
 {
         _cleanup_(launched_done) Launched launched = { 0, -EBADF, -EBADF, -EBADF };
-        int theirs[_RUNTIME_FD_MAX] = { -EBADF, -EBADF, -EBADF }, r;
+        int r;
 
         if (!launcher->is_ready)
                 return -ENOTCONN;
-        r = make_channels(&launched, theirs);
-        if (r >= 0)
-                r = order(launcher->fd, options, theirs, &launched.pid);
-        for (size_t i = 0; i < _RUNTIME_FD_MAX; i++)
-                safe_close(theirs[i]);
-        if (r == -ETIMEDOUT)
-                launcher_fail(launcher, "does not answer");
+        r = ask_for_child(launcher, options, &launched);
         if (r >= 0 && launcher->runtime->is_crun)
                 r = identity_write_maps(options->identity, launched.pid, (int64_t) options->guest);
         if (r < 0)

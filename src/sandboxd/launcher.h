@@ -23,9 +23,9 @@ int launcher_new(sd_event *event, ScopeManager *scopes, const Runtime *runtime, 
 Launcher *launcher_free(Launcher *launcher);
 DEFINE_CLEANUP(Launcher *, launcher_free)
 
-/* Starts its process, now that there is a user manager; and again whenever it ends, until launcher_stop().
- * The handler hears when it is ready. */
-int launcher_start(Launcher *launcher) _warn_unused_;
+/* Starts its process, now that there is a user manager; and again whenever it ends or cannot be started,
+ * until launcher_stop(). The handler hears. */
+void launcher_start(Launcher *launcher);
 /* The handler hears nothing of it. */
 void launcher_stop(Launcher *launcher);
 

@@ -21,20 +21,20 @@ static void on_scope_manager(ScopeManager *scopes, bool is_there, void *userdata
         Manager *manager = userdata;
 
         fitness_on_manager(&manager->fitness, is_there);
-        if (!is_there)
+        if (is_there)
+                launcher_start(manager->launcher);
+        else
                 launcher_stop(manager->launcher);
-        else if (launcher_start(manager->launcher) < 0)
-                fitness_lose(&manager->fitness, "what launches the OCI runtime cannot be started");
 }
 
 static void on_launcher(Launcher *launcher, bool is_ready, void *userdata)
 {
         Manager *manager = userdata;
 
-        if (!is_ready)
+        if (is_ready)
+                fitness_check(&manager->fitness, manager->scopes);
+        else
                 fitness_lose(&manager->fitness, "what launches the OCI runtime is not there");
-        else if (fitness_check(&manager->fitness, manager->scopes) < 0)
-                log_error("No jobs are taken");
 }
 
 /* Profiles */

@@ -249,7 +249,7 @@ static json_object *status_to_json(const Manager *manager, char *const *profiles
             json_add_uint(answer, "parked", manager->pool.idle.n_members) < 0 ||
             json_add_uint(answer, "running", manager->pool.running.n_members) < 0 ||
             json_add_bool(answer, "limits_enforced", manager->fitness.limits_enforced) < 0 ||
-            json_add_text(answer, "unfit", manager->fitness.unfit) < 0 ||
+            json_add_text(answer, "unfit", fitness_problem(&manager->fitness)) < 0 ||
             json_add(answer, "limits", TAKE_PTR(ceilings)) < 0 ||
             json_add(answer, "profiles", TAKE_PTR(list)) < 0) {
                 json_object_put(list);

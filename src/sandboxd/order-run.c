@@ -354,9 +354,9 @@ static void acquire(Run *run)
         Manager *manager = manager_of(connection);
         int r;
 
-        if (manager->fitness.unfit) {
+        if (fitness_problem(&manager->fitness)) {
                 connection_refuse(connection, STATUS_NO_WORKER, "no jobs are taken: %s",
-                                  manager->fitness.unfit);
+                                  fitness_problem(&manager->fitness));
                 return;
         }
         r = pool_acquire(&manager->pool, run->plan.image, &run->plan.limits, &sandbox_handlers, run,

@@ -73,7 +73,7 @@ void runtime_done(Runtime *runtime)
 /* The child */
 
 /* Only what the runtime needs stays open, so that no waiting child keeps another's socket or pipe from
- * closing. */
+ * closing. A runtime that is executed from its file has no program here. */
 static int keep_descriptors(const int *fds, int program_fd)
 {
         const int sources[_N_CHILD_FDS] = { open("/dev/null", O_RDWR | O_CLOEXEC),
@@ -82,20 +82,21 @@ static int keep_descriptors(const int *fds, int program_fd)
                                             fds[RUNTIME_INIT],
                                             fds[RUNTIME_RELEASE],
                                             program_fd };
+        unsigned n = program_fd < 0 ? PROGRAM_FD : _N_CHILD_FDS;
         int moved[_N_CHILD_FDS];
 
         /* Above all places first, so that none of the moves below closes another. */
-        for (size_t i = 0; i < _N_CHILD_FDS; i++) {
+        for (size_t i = 0; i < n; i++) {
                 moved[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, _N_CHILD_FDS);
                 if (moved[i] < 0)
                         return -errno;
         }
-        for (size_t i = 0; i < _N_CHILD_FDS; i++)
+        for (size_t i = 0; i < n; i++)
                 if (dup2(moved[i], (int) i) < 0)
                         return -errno;
-        if (close_range(_N_CHILD_FDS, ~0U, 0) < 0)
+        if (close_range(n, ~0U, 0) < 0)
                 return -errno;
-        return fd_set_cloexec(PROGRAM_FD, true);
+        return program_fd < 0 ? 0 : fd_set_cloexec(PROGRAM_FD, true);
 }
 
 static int become_root(void)
