@@ -48,7 +48,7 @@ static void line_free(Router *router, Line *line)
         free(line);
 }
 
-static int stand(Router *router, RouterJob *job, Place *place, Stand *stand)
+static int enter(Router *router, RouterJob *job, Place *place, Stand *stand)
 {
         Line *line = line_get(router, place, job->ask->principal);
 
@@ -79,9 +79,9 @@ static void leave(Router *router, Stand *stand, bool is_served)
 
 int queue_enter(Router *router, RouterJob *job)
 {
-        int r = stand(router, job, job->track, &job->in_track);
+        int r = enter(router, job, job->track, &job->in_track);
 
-        return r < 0 ? r : stand(router, job, job->channel, &job->in_channel);
+        return r < 0 ? r : enter(router, job, job->channel, &job->in_channel);
 }
 
 void queue_leave(Router *router, RouterJob *job, bool is_served)

@@ -12,8 +12,8 @@ import suite
 GIT = pathlib.Path("/srv/git")
 PORT = 9418
 BUILDER = "pipeline-builder@any-1.service"
-SETTINGS = f"""SOURCE=git://127.0.0.1:{PORT}/{{track}}-{{suffix}}
-BUILD_DISK=200M
+SOURCE = f"SOURCE=git://127.0.0.1:{PORT}/{{track}}-{{suffix}}\n"
+SETTINGS = f"""{SOURCE}BUILD_DISK=200M
 BUILD_LOG=200K
 BUILD_MEMORY=512M
 BUILD_PROCESSES=64
@@ -54,19 +54,20 @@ def runner(message, dockerfile=DOCKERFILE, **more):
     return {"Dockerfile": dockerfile, "bin/run.sh": RUNNER % message, **more}
 
 
-def set_up():
+def set_up(settings=SETTINGS, worker="pipeline-worker@any-1.service"):
     GIT.mkdir(parents=True, exist_ok=True)
-    global daemon
+    global daemon, units
+    units = (BUILDER, worker)
     daemon = subprocess.Popen(["git", "daemon", "--export-all", "--reuseaddr", f"--port={PORT}", "--listen=127.0.0.1",
                                f"--base-path={GIT}"], stderr=subprocess.DEVNULL, env=ENVIRONMENT)
     conf = pathlib.Path("/etc/pipeline/builder/any-1.conf")
-    conf.write_text(SETTINGS)
+    conf.write_text(settings)
     suite.run("pipelinectl", "push", "test_runners", "base", "v1", suite.busybox_image())
-    suite.run("systemctl", "start", BUILDER, "pipeline-worker@any-1.service")
+    suite.run("systemctl", "start", *units)
 
 
 def tear_down():
-    suite.run("systemctl", "stop", BUILDER, "pipeline-worker@any-1.service")
+    suite.run("systemctl", "stop", *units)
     daemon.kill()
     daemon.wait()
 

@@ -140,8 +140,8 @@ def scopes(user="pipeline-sandbox"):
     uid = run("id", "-u", user).strip()
     out = run("runuser", "-u", user, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{uid}", "systemctl", "--user",
               "list-units", "--type=scope", "--no-legend", "--plain", "pipeline-*.scope")
-    return [name for name in (line.split()[0] for line in out.splitlines() if line.strip())
-            if not is_launcher(name)]
+    names = [line.split()[0] for line in out.splitlines() if line.strip()]
+    return [name for name in names if not is_launcher(name)]
 
 
 def main_pid(unit):

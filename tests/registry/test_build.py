@@ -31,15 +31,10 @@ def push_base():
 def setUpModule():
     registry.setUpModule()
     push_base()
-    builds.set_up()
     shutil.copy(registry.CREDENTIAL, BASE_AUTH)
     suite.run("chown", "pipeline-builder:", BASE_AUTH)
-    conf = pathlib.Path("/etc/pipeline/builder/any-1.conf")
-    conf.write_text(builds.SETTINGS.replace("200M", "4G").replace("512M", "2G") +
-                    f"REGISTRY=docker://{registry.HOST}/team\nBASE_AUTH={BASE_AUTH}\nBASE_TLS=no\n")
     registry.worker_settings("ruby-1")
-    suite.run("systemctl", "stop", "pipeline-worker@any-1.service")  # it asks another registry
-    suite.run("systemctl", "restart", builds.BUILDER, WORKER)
+    builds.set_up(f"{builds.SOURCE}REGISTRY=docker://{registry.HOST}/team\nBASE_AUTH={BASE_AUTH}\nBASE_TLS=no\n", WORKER)
 
 
 def tearDownModule():
