@@ -30,7 +30,7 @@ TRACK = "tiny"
 UNIT = f"pipeline-worker@{TRACK}-1.service"
 
 
-def setUpModule():
+def set_up():
     FOLDER.mkdir(exist_ok=True)
     (FOLDER / "htpasswd").write_text(f"{USER}:{crypt.crypt(PASSWORD, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))}\n")
     (FOLDER / "config.yml").write_text(
@@ -38,6 +38,10 @@ def setUpModule():
         f"http: {{addr: {HOST}}}\nauth: {{htpasswd: {{realm: test, path: {FOLDER}/htpasswd}}}}\n")
     registry_start()
     login(PASSWORD)
+
+
+def setUpModule():
+    set_up()
     suite.set_limits(late_success=True)
 
 

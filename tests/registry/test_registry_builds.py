@@ -29,7 +29,7 @@ def push_base():
 
 
 def setUpModule():
-    registry.setUpModule()
+    registry.set_up()
     push_base()
     shutil.copy(registry.CREDENTIAL, BASE_AUTH)
     suite.run("chown", "pipeline-builder:", BASE_AUTH)
