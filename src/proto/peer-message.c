@@ -12,6 +12,7 @@
 #define N_SLOTS_MAX   1024U
 #define N_JOBS_MAX    4096U
 #define N_TOPICS_MAX  256U
+#define SERIAL_MAX    (UINT64_C(1) << 53)
 
 /* The envelope */
 
@@ -497,6 +498,7 @@ static const FieldType field_configure_tracks = { configure_tracks_read, configu
                                                   configure_tracks_done };
 
 static const JsonField configure_fields[] = {
+        { "serial", &field_uint, offsetof(Configure, serial), .optional = true, .max = SERIAL_MAX },
         { "tracks", &field_configure_tracks, 0 }, /* the whole struct */
         { "heartbeat_usec", &field_uint, offsetof(Configure, heartbeat_usec), .min = 10 * USEC_PER_MSEC,
           .max = 3600 * USEC_PER_SEC },
@@ -511,6 +513,7 @@ DEFINE_MESSAGE(Configure, configure)
 /* configured */
 
 static const JsonField configured_fields[] = {
+        { "serial", &field_uint, offsetof(Configured, serial), .optional = true, .max = SERIAL_MAX },
         { "held", &field_versions, offsetof(Configured, held) },
         { "installing", &field_versions, offsetof(Configured, installing) },
 };

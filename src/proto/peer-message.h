@@ -129,6 +129,7 @@ typedef struct TrackSettings {
 } TrackSettings;
 
 typedef struct Configure {
+        uint64_t serial;         /* of those that this worker was sent, from 1 on */
         VersionList versions;    /* all that the worker shall hold */
         TrackSettings *settings; /* one a track */
         size_t n_settings;
@@ -140,6 +141,7 @@ json_object *configure_to_json(const Configure *configure);
 void configure_done(Configure *configure);
 
 typedef struct Configured {
+        uint64_t serial; /* of the Configure that it knows of; 0: it does not say */
         VersionList held, installing;
 } Configured;
 

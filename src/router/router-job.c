@@ -265,9 +265,11 @@ static void job_log_given(const RouterJob *job, usec_t now)
                               { "PIPELINE_CHANNEL", channel_to_string(request->channel) },
                               { "PIPELINE_TRACK", request->track }, { "PIPELINE_ATTEMPT", attempt },
                               { "PIPELINE_WORKER", job->worker->hello.name }),
-                   "Job %s goes to %s after %" PRIu64 " ms: %s %s, version %s, asked for by %s", job->id,
+                   "Job %s goes to %s after %" PRIu64 " ms: %s %s, %s %s, asked for by %s", job->id,
                    job->worker->hello.name, (now - job->ask->start_usec) / USEC_PER_MSEC, request->track,
-                   request->exercise, request->version, job->ask->principal->name);
+                   request->exercise ?: channel_to_string(request->target),
+                   request->version ? "version" : "reference", request->version ?: request->git_reference,
+                   job->ask->principal->name);
 }
 
 /* ROUTER_GONE where the worker is. A job whose version was unloaded while it waited is answered. */

@@ -204,12 +204,18 @@ typedef enum Fitness {
         FIT_HOLDS,
 } Fitness;
 
+/* What it was last told to hold it has not read yet. */
+static bool worker_is_behind(const Worker *worker)
+{
+        return worker->configured.serial > 0 && worker->configured.serial < worker->n_configures;
+}
+
 static Fitness worker_fitness(const Worker *worker, const RouterJob *job)
 {
         const Request *request = &job->ask->request;
 
         if (job->holder->n_workers == 0)
-                return FIT_WITHOUT;
+                return worker_is_behind(worker) ? FIT_NOT : FIT_WITHOUT;
         return version_list_find(&worker->configured.held, request->track, request->version) ? FIT_HOLDS
                                                                                              : FIT_NOT;
 }

@@ -104,7 +104,8 @@ struct Worker {
         const Principal *principal;
         Hello hello;
         Configured configured;
-        Seat *seats; /* one a topic, or one for all */
+        uint64_t n_configures; /* that it was sent */
+        Seat *seats;           /* one a topic, or one for all */
         size_t n_seats;
         List jobs;        /* it runs: in_worker */
         List foreign;     /* Foreign, owned */

@@ -192,7 +192,8 @@ static int configure_add(Configure *configure, const StoreTrack *track)
 int worker_configure(Router *router, Worker *worker)
 {
         const StoreConfig *config = store_config(router->store);
-        Configure configure = { .heartbeat_usec = config->times.heartbeat_usec,
+        Configure configure = { .serial = ++worker->n_configures,
+                                .heartbeat_usec = config->times.heartbeat_usec,
                                 .dead_usec = config->times.dead_usec };
         int r = 0;
 

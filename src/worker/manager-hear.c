@@ -59,6 +59,7 @@ static int on_configure(Manager *m, json_object *body, char **ret_error)
         }
         if (m->options.mode == MANAGER_DRYRUN)
                 return show_what_would_be(m, &configure);
+        m->configure_serial = configure.serial;
         m->is_configured = m->was_configured = true;
         r = holdings_configure(m->holdings, &configure);
         if (r >= 0 && m->options.mode == MANAGER_LISTEN) {

@@ -34,6 +34,7 @@ struct Manager {
         List questions; /* that the registry was asked */
         sd_event_source *status, *patience, *hello_again, *last_acks;
         bool status_is_stale;
+        uint64_t configure_serial;
         bool is_configured;  /* the router of this connection has said what to hold */
         bool was_configured; /* a router has */
         bool is_ready, is_draining;

@@ -53,6 +53,7 @@ int manager_say_configured(Manager *m)
         r = holdings_describe(m->holdings, &configured);
         if (r < 0)
                 return r;
+        configured.serial = m->configure_serial;
         return router_link_send(m->link, PEER_CONFIGURED, configured_to_json(&configured), NULL, 0);
 }
 

@@ -88,6 +88,29 @@ static void test_a_deploy_is_resolved_saved_and_pushed(void **state)
         assert_versions(w, "ruby", "[\"v1\",\"v2\"]");
 }
 
+static void test_a_job_just_after_a_deploy_waits_for_its_version(void **state)
+{
+        World *w = *state;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_tell(w, "ruby-1", PEER_CONFIGURED, "{'serial':1,'held':{'ruby':{'v1':null}},'installing':{}}");
+        deploy(w, "a", "ruby", "v2");
+        resolve(w, "ruby-1", DIGEST_1);
+        (void) reply(w, "a", 200);
+        world_submit(w, "b", "1", "ruby", ",'container_version':'v2'");
+        assert_null(world_next_of(w, "ruby-1", PEER_JOB));
+        /* Said before it read what is deployed now. */
+        world_tell(w, "ruby-1", PEER_CONFIGURED, "{'serial':1,'held':{'ruby':{'v1':null}},'installing':{}}");
+        assert_null(world_next_of(w, "ruby-1", PEER_JOB));
+        world_tell(
+                w, "ruby-1", PEER_CONFIGURED,
+                "{'serial':2,'held':{'ruby':{'v1':null}},'installing':{'ruby':{'v2':{'state':'queued'}}}}");
+        assert_null(world_next_of(w, "ruby-1", PEER_JOB));
+        world_tell(w, "ruby-1", PEER_CONFIGURED,
+                   "{'serial':2,'held':{'ruby':{'v1':null,'v2':null}},'installing':{}}");
+        assert_non_null(world_next_of(w, "ruby-1", PEER_JOB));
+}
+
 static void test_an_unknown_version_changes_nothing(void **state)
 {
         World *w = *state;
@@ -392,6 +415,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(test_a_deploy_is_resolved_saved_and_pushed),
+                TEST(test_a_job_just_after_a_deploy_waits_for_its_version),
                 TEST(test_an_unknown_version_changes_nothing),
                 TEST(test_nobody_to_ask_changes_nothing),
                 TEST(test_deploys_side_by_side_lose_nothing),
