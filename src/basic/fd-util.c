@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define N_FDS_RECEIVED_MAX 4 /* room for what a peer should not send, so that it is seen and closed */
@@ -61,6 +62,23 @@ int fd_close_others(int *fds, size_t n)
                 first = MAX(first, fd + 1);
         }
         return close_range(first, UINT_MAX, 0) < 0 ? -errno : 0;
+}
+
+int fd_connect_unix(const char *path, int type)
+{
+        union {
+                struct sockaddr any;
+                struct sockaddr_un un;
+        } address = { .un.sun_family = AF_UNIX };
+        _cleanup_close_ int fd = -EBADF;
+
+        if (strlen(path) >= sizeof(address.un.sun_path))
+                return -ENAMETOOLONG;
+        (void) strcpy(address.un.sun_path, path);
+        fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+        if (fd < 0 || connect(fd, &address.any, sizeof(address.un)) < 0)
+                return -errno;
+        return TAKE_FD(fd);
 }
 
 ssize_t fd_send(int socket, const void *data, size_t size, int fd)

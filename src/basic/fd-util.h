@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* File descriptors: closing, flags, passing them over a unix socket. */
+/* File descriptors: closing, flags, unix sockets, passing them over a unix socket. */
 
 #include "macro.h"
 
@@ -23,6 +23,9 @@ int fd_set_cloexec(int fd, bool cloexec) _warn_unused_;
 
 /* Closes all but the standard ones and `fds`, which are sorted for it. For a child that was just forked. */
 int fd_close_others(int *fds, size_t n) _warn_unused_;
+
+/* A new connection to a unix socket of this type (SOCK_STREAM, and flags), or -errno. */
+int fd_connect_unix(const char *path, int type) _warn_unused_;
 
 /* Sends `size` bytes (at least one) in one message, with a descriptor where fd >= 0. Returns how many bytes
  * went (the descriptor goes with the first), or -errno (-EAGAIN on a full non-blocking socket). */

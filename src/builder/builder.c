@@ -11,6 +11,7 @@
 #include "shared/daemon-util.h"
 #include "shared/log.h"
 #include "worker/manager.h"
+#include "worker/private-service.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -105,6 +106,22 @@ static char *lookup(const char *name)
         return value;
 }
 
+/* By hand it has services of its own, where no other is named. */
+static bool has_own(const Arguments *arguments, const char *variable)
+{
+        return arguments->address && !getenv(variable);
+}
+
+static int name_service(const Arguments *arguments, const WorkerSettings *worker, const char *name,
+                        const char *variable, char **socket)
+{
+        if (!has_own(arguments, variable))
+                return 0;
+        free(*socket);
+        *socket = private_service_address(worker->folder, name);
+        return *socket ? 0 : -ENOMEM;
+}
+
 static int make_settings(const Arguments *arguments, WorkerSettings *worker, BuilderSettings *builder,
                          char **ret_error)
 {
@@ -120,7 +137,13 @@ static int make_settings(const Arguments *arguments, WorkerSettings *worker, Bui
                 *ret_error = strdup("without its unit it needs an address and a folder");
                 r = *ret_error ? SETTINGS_BAD : -ENOMEM;
         }
-        return r == 0 ? builder_settings_init(builder, lookup, ret_error) : r;
+        if (r == 0)
+                r = builder_settings_init(builder, lookup, ret_error);
+        if (r == 0)
+                r = name_service(arguments, worker, "sandbox", "SANDBOX", &worker->sandbox);
+        if (r == 0)
+                r = name_service(arguments, worker, "build", "BUILD_SOCKET", &builder->socket);
+        return r;
 }
 
 /* listen */
@@ -132,8 +155,11 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
         return *manager ? manager_drain(*manager) : sd_event_exit(sd_event_source_get_event(source), 0);
 }
 
-static int listen_to_router(const WorkerSettings *settings, const Arguments *arguments)
+static int listen_to_router(const WorkerSettings *settings, const BuilderSettings *builder,
+                            const Arguments *arguments)
 {
+        _cleanup_(private_service_freep) PrivateService *sandbox = NULL;
+        _cleanup_(private_service_freep) PrivateService *build = NULL;
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
         _cleanup_(manager_freep) Manager *manager = NULL;
         const ManagerOptions options = {
@@ -155,6 +181,12 @@ static int listen_to_router(const WorkerSettings *settings, const Arguments *arg
                 r = task_build_clear(settings->folder);
         if (r < 0)
                 return log_errno(r, "Cannot use %s", settings->folder);
+        if (has_own(arguments, "SANDBOX"))
+                r = private_service_new(event, "sandbox", settings->folder, settings->sandbox, &sandbox);
+        if (r >= 0 && has_own(arguments, "BUILD_SOCKET"))
+                r = private_service_new(event, "build", settings->folder, builder->socket, &build);
+        if (r < 0)
+                return r;
         r = manager_start(manager);
         if (r < 0)
                 return log_errno(r, "Cannot use the router's address %s", settings->router);
@@ -240,6 +272,6 @@ int main(int argc, char **argv)
                 return EXIT_FAILURE;
         }
         r = streq(arguments.verb, "build") ? build_one(&worker, &builder)
-                                           : listen_to_router(&worker, &arguments);
+                                           : listen_to_router(&worker, &builder, &arguments);
         return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

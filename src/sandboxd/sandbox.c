@@ -87,7 +87,9 @@ static int set_state(Sandbox *sandbox, SandboxState state, usec_t wall_usec)
         if (state == SANDBOX_DEAD)
                 return sd_event_source_set_enabled(sandbox->timer, SD_EVENT_OFF);
         r = sd_event_source_set_time_relative(sandbox->timer, state_time(sandbox, wall_usec));
-        return r < 0 ? r : sd_event_source_set_enabled(sandbox->timer, SD_EVENT_ONESHOT);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(sandbox->timer, SD_EVENT_ONESHOT);
+        return r == -ESTALE ? 0 : r; /* the loop has ended, and with it all timers */
 }
 
 static void fault(Sandbox *sandbox, SandboxFault what, const char *text)

@@ -209,7 +209,7 @@ static int lock_folder(const char *folder, int *ret_fd)
 
         if (!path)
                 return -ENOMEM;
-        if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+        if (mkdir(folder, 0711) < 0 && errno != EEXIST)
                 return -errno;
         fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)

@@ -2,7 +2,7 @@
 /* It is a process group of its own: a Ctrl-C at the terminal is the worker's to hear, who lets the jobs that
  * run come to their end first. */
 
-#include "private-sandbox.h"
+#include "private-service.h"
 
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
@@ -15,53 +15,42 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PROGRAM       PKGLIBEXECDIR "/pipeline-sandboxd"
-#define SOCKET_NAME   "sandbox.sock"
-#define FOLDER_NAME   "sandbox"
 #define START_USEC    (20 * USEC_PER_SEC)
 #define INTERVAL_USEC (20 * USEC_PER_MSEC)
 
-struct PrivateSandbox {
+struct PrivateService {
         pid_t pid; /* 0: not a child of ours, or reaped */
         int pid_fd;
         sd_event_source *watch;
 };
 
-PrivateSandbox *private_sandbox_free(PrivateSandbox *sandbox)
+PrivateService *private_service_free(PrivateService *service)
 {
-        if (!sandbox)
+        if (!service)
                 return NULL;
-        sd_event_source_disable_unref(sandbox->watch);
-        if (sandbox->pid > 0) {
-                (void) kill(sandbox->pid, SIGTERM);
-                (void) waitpid(sandbox->pid, NULL, 0);
+        sd_event_source_disable_unref(service->watch);
+        if (service->pid > 0) {
+                (void) kill(service->pid, SIGTERM);
+                (void) waitpid(service->pid, NULL, 0);
         }
-        safe_close(sandbox->pid_fd);
-        free(sandbox);
+        safe_close(service->pid_fd);
+        free(service);
         return NULL;
 }
 
-char *private_sandbox_address(const char *worker_folder)
+char *private_service_address(const char *worker_folder, const char *name)
 {
-        return string_format("%s/" FOLDER_NAME "/" SOCKET_NAME, worker_folder);
+        return string_format("%s/%s/%s.sock", worker_folder, name, name);
 }
 
 static bool is_listening(const char *path)
 {
-        union {
-                struct sockaddr header;
-                struct sockaddr_un un;
-        } address = { .un.sun_family = AF_UNIX };
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        _cleanup_close_ int fd = fd_connect_unix(path, SOCK_STREAM | SOCK_NONBLOCK);
 
-        if (fd < 0 || strlen(path) >= sizeof(address.un.sun_path))
-                return false;
-        (void) strcpy(address.un.sun_path, path);
-        return connect(fd, &address.header, sizeof(address.un)) == 0;
+        return fd >= 0;
 }
 
 /* Not a process of the worker's terminal, and none of its signals are blocked. */
@@ -86,37 +75,60 @@ static int spawn(char *const *argv, pid_t *ret)
         return -r;
 }
 
-static int start(PrivateSandbox *sandbox, const WorkerSettings *settings)
+/* What runs in it are subordinate ids of its user, to which each folder on the way is somebody else's. */
+static int check_way(const char *path)
 {
-        _cleanup_free_ char *folder = string_format("%s/" FOLDER_NAME, settings->folder);
+        for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+                _cleanup_free_ char *folder = strndup(path, (size_t) (slash - path));
+                struct stat st;
+
+                if (!folder)
+                        return -ENOMEM;
+                if (stat(folder, &st) < 0)
+                        return log_errno(-errno, "Cannot use %s", folder);
+                if (!(st.st_mode & S_IXOTH)) {
+                        log_error("Subordinate ids cannot enter %s: chmod o+x %s", folder, folder);
+                        return -EACCES;
+                }
+        }
+        return 0;
+}
+
+static int start(PrivateService *service, const char *name, const char *worker_folder, const char *socket)
+{
+        _cleanup_free_ char *program = string_format(PKGLIBEXECDIR "/pipeline-%sd", name);
+        _cleanup_free_ char *folder = string_format("%s/%s", worker_folder, name);
         _cleanup_free_ char *folder_option = folder ? string_format("--folder=%s", folder) : NULL;
-        _cleanup_free_ char *socket_option = string_format("--socket=%s", settings->sandbox);
-        char *argv[] = { (char *) PROGRAM, folder_option, socket_option, NULL };
+        _cleanup_free_ char *socket_option = string_format("--socket=%s", socket);
+        char *argv[] = { program, folder_option, socket_option, NULL };
         int r;
 
-        if (!folder_option || !socket_option)
+        if (!program || !folder_option || !socket_option)
                 return -ENOMEM;
         if (mkdir(folder, 0711) < 0 && errno != EEXIST)
                 return log_errno(-errno, "Cannot make %s", folder);
-        r = spawn(argv, &sandbox->pid);
+        r = check_way(folder);
         if (r < 0)
-                return log_errno(r, "Cannot start " PROGRAM);
-        sandbox->pid_fd = (int) syscall(SYS_pidfd_open, sandbox->pid, 0);
-        return sandbox->pid_fd < 0 ? -errno : 0;
+                return r;
+        r = spawn(argv, &service->pid);
+        if (r < 0)
+                return log_errno(r, "Cannot start %s", program);
+        service->pid_fd = (int) syscall(SYS_pidfd_open, service->pid, 0);
+        return service->pid_fd < 0 ? -errno : 0;
 }
 
-static int wait_until_listening(PrivateSandbox *sandbox, const char *path)
+static int wait_until_listening(PrivateService *service, const char *name, const char *path)
 {
         usec_t end = now_usec(CLOCK_MONOTONIC) + START_USEC;
 
         while (!is_listening(path)) {
-                if (waitpid(sandbox->pid, NULL, WNOHANG) == sandbox->pid) {
-                        sandbox->pid = 0;
-                        log_error("The private sandbox service ended; what it says is above");
+                if (waitpid(service->pid, NULL, WNOHANG) == service->pid) {
+                        service->pid = 0;
+                        log_error("The private %s service ended; what it says is above", name);
                         return -EIO;
                 }
                 if (now_usec(CLOCK_MONOTONIC) > end)
-                        return log_errno(-ETIMEDOUT, "The private sandbox service does not listen");
+                        return log_errno(-ETIMEDOUT, "The private %s service does not listen", name);
                 (void) usleep(INTERVAL_USEC);
         }
         return 0;
@@ -124,34 +136,35 @@ static int wait_until_listening(PrivateSandbox *sandbox, const char *path)
 
 static int on_end(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
-        PrivateSandbox *sandbox = userdata;
+        PrivateService *service = userdata;
 
-        (void) waitpid(sandbox->pid, NULL, 0);
-        sandbox->pid = 0;
-        log_error("The private sandbox service ended");
+        (void) waitpid(service->pid, NULL, 0);
+        service->pid = 0;
+        log_error("A private service ended");
         return sd_event_exit(sd_event_source_get_event(source), EXIT_FAILURE);
 }
 
-int private_sandbox_new(sd_event *event, const WorkerSettings *settings, PrivateSandbox **ret)
+int private_service_new(sd_event *event, const char *name, const char *worker_folder, const char *socket,
+                        PrivateService **ret)
 {
-        _cleanup_(private_sandbox_freep) PrivateSandbox *sandbox = calloc(1, sizeof(PrivateSandbox));
+        _cleanup_(private_service_freep) PrivateService *service = calloc(1, sizeof(PrivateService));
         int r;
 
-        if (!sandbox)
+        if (!service)
                 return -ENOMEM;
-        sandbox->pid_fd = -EBADF;
-        if (!is_listening(settings->sandbox)) {
-                r = start(sandbox, settings);
+        service->pid_fd = -EBADF;
+        if (!is_listening(socket)) {
+                r = start(service, name, worker_folder, socket);
                 if (r < 0)
                         return r;
-                r = wait_until_listening(sandbox, settings->sandbox);
+                r = wait_until_listening(service, name, socket);
                 if (r < 0)
                         return r;
-                r = sd_event_add_io(event, &sandbox->watch, sandbox->pid_fd, EPOLLIN, on_end, sandbox);
+                r = sd_event_add_io(event, &service->watch, service->pid_fd, EPOLLIN, on_end, service);
                 if (r < 0)
                         return r;
-                (void) sd_event_source_set_enabled(sandbox->watch, SD_EVENT_ONESHOT);
+                (void) sd_event_source_set_enabled(service->watch, SD_EVENT_ONESHOT);
         }
-        *ret = TAKE_PTR(sandbox);
+        *ret = TAKE_PTR(service);
         return 0;
 }

@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A pipeline-sandboxd of the worker's own, for a worker that was started by hand: below its folder, as the
- * same user. */
+/* A service of a worker's own, for one that was started by hand: pipeline-sandboxd (`sandbox`), or
+ * pipeline-buildd (`build`). It runs below the worker's folder, as the same user. */
 
-#include "settings.h"
+#include "basic/macro.h"
 
 #include <systemd/sd-event.h>
 
-typedef struct PrivateSandbox PrivateSandbox;
+typedef struct PrivateService PrivateService;
 
-/* Starts it and waits until it listens at `settings->sandbox`. One that an earlier worker left behind is
- * used again. What goes wrong was logged. When it ends, so does the event loop. `settings` is borrowed. */
-int private_sandbox_new(sd_event *event, const WorkerSettings *settings, PrivateSandbox **ret) _warn_unused_;
+/* Starts it and waits until it listens at `socket`. One that an earlier worker left behind is used again.
+ * What goes wrong was logged. When it ends, so does the event loop. */
+int private_service_new(sd_event *event, const char *name, const char *worker_folder, const char *socket,
+                        PrivateService **ret) _warn_unused_;
 /* Ends it, and what runs in it. */
-PrivateSandbox *private_sandbox_free(PrivateSandbox *sandbox);
-DEFINE_CLEANUP(PrivateSandbox *, private_sandbox_free)
+PrivateService *private_service_free(PrivateService *service);
+DEFINE_CLEANUP(PrivateService *, private_service_free)
 
-/* Where it listens, of the worker with this folder: a new string. */
-char *private_sandbox_address(const char *worker_folder);
+/* Where it listens: a new string. */
+char *private_service_address(const char *worker_folder, const char *name);

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #define READ_SIZE        (64U * 1024U)
 #define RECEIVE_SIZE_MAX (READ_SIZE + FRAME_HEADER_SIZE + FRAME_PAYLOAD_MAX)
@@ -180,22 +179,6 @@ static int on_failure(sd_event_source *source, void *userdata)
         return release(order, order->handlers->ended(order, NULL, order->error, order->userdata));
 }
 
-static int order_connect(Order *order, const char *socket_path)
-{
-        union {
-                struct sockaddr header;
-                struct sockaddr_un un;
-        } address = { .un.sun_family = AF_UNIX };
-
-        if (strlen(socket_path) >= sizeof(address.un.sun_path))
-                return -ENAMETOOLONG;
-        strcpy(address.un.sun_path, socket_path);
-        order->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (order->fd < 0)
-                return -errno;
-        return connect(order->fd, &address.header, sizeof(address.un)) < 0 ? -errno : 0;
-}
-
 static const char *connect_error(int error)
 {
         switch (error) {
@@ -233,9 +216,9 @@ int order_new(sd_event *event, const char *socket_path, json_object *body, const
         r = frame_append(&order->out, FRAME_ORDER, 0, text, strlen(text), ORDER_SEND_SIZE_MAX);
         if (r < 0)
                 return r;
-        r = order_connect(order, socket_path);
-        if (r < 0)
-                r = order_fail_later(order, event, r);
+        order->fd = fd_connect_unix(socket_path, SOCK_STREAM | SOCK_NONBLOCK);
+        if (order->fd < 0)
+                r = order_fail_later(order, event, order->fd);
         else
                 r = sd_event_add_io(event, &order->io, order->fd, EPOLLIN | EPOLLOUT, on_io, order);
         if (r < 0)

@@ -7,7 +7,7 @@
  * line. */
 
 #include "manager.h"
-#include "private-sandbox.h"
+#include "private-service.h"
 
 #include "basic/string-util.h"
 #include "shared/aws-sign.h"
@@ -228,7 +228,7 @@ static int make_settings(const Arguments *arguments, WorkerSettings *settings, c
         }
         if (r == 0 && needs_sandbox(arguments)) {
                 free(settings->sandbox);
-                settings->sandbox = private_sandbox_address(settings->folder);
+                settings->sandbox = private_service_address(settings->folder, "sandbox");
                 r = settings->sandbox ? 0 : -ENOMEM;
         }
         return r;
@@ -270,7 +270,7 @@ static int open_manager(sd_event *event, const WorkerSettings *settings, const M
 
 static int run(const WorkerSettings *settings, const ManagerOptions *options, bool with_sandbox)
 {
-        _cleanup_(private_sandbox_freep) PrivateSandbox *sandbox = NULL;
+        _cleanup_(private_service_freep) PrivateService *sandbox = NULL;
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
         _cleanup_(manager_freep) Manager *manager = NULL;
         int r;
@@ -282,7 +282,7 @@ static int run(const WorkerSettings *settings, const ManagerOptions *options, bo
         if (r < 0)
                 return r;
         if (with_sandbox) {
-                r = private_sandbox_new(event, settings, &sandbox);
+                r = private_service_new(event, "sandbox", settings->folder, settings->sandbox, &sandbox);
                 if (r < 0)
                         return r;
         }
