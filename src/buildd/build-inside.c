@@ -5,7 +5,10 @@
  *   runtime in namespaces of its own -> an OCI layout in work -> frames
  *
  * Whoever breaks out of a RUN step, or of buildah, is here: root of a user namespace with a network that
- * leads nowhere, and the host's files as anybody may read them. */
+ * leads nowhere, and the host's files as anybody may read them.
+ *
+ * Where steps may reach the network they share this one, in which a socket listens that pipeline-egress
+ * accepts at: what leads out is that proxy. */
 
 #include "build-inside.h"
 
@@ -18,6 +21,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -42,6 +46,9 @@
 #define TEMPORARY     BUILD_WORK "/tmp"
 #define TRIAL         BUILD_WORK "/trial"
 #define FOLDERS_DEPTH 3U /* of an OCI layout */
+#define PROXY_PORT    3128
+#define PROXY_BACKLOG 256
+#define PROXY_URL     "http://127.0.0.1:3128"
 
 /* Says it to the service, and fails. */
 _printf_(2, 3) static int failed(const BuildInside *in, const char *format, ...)
@@ -72,11 +79,13 @@ static int send_frame(const BuildInside *in, FrameType type, const void *payload
 
 static int keep_descriptors(const BuildInside *in, int result_fd)
 {
-        int fds[BUILD_BASES_MAX + 4] = { in->socket_fd, in->dockerfile_fd, in->context_fd, result_fd };
+        int fds[BUILD_BASES_MAX + 5] = { in->socket_fd, in->dockerfile_fd, in->context_fd, result_fd };
         size_t n = 4;
 
         for (size_t i = 0; i < in->plan->n_bases; i++)
                 fds[n++] = in->base_fds[i];
+        if (in->egress_fd >= 0)
+                fds[n++] = in->egress_fd;
         return fd_close_others(fds, n);
 }
 
@@ -86,6 +95,20 @@ static int raise_loopback(void)
         struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
 
         return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
+}
+
+/* The socket is of this network, and served from the other side. */
+static int open_egress(const BuildInside *in)
+{
+        _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const struct sockaddr_in address = { .sin_family = AF_INET,
+                                             .sin_port = htons(PROXY_PORT),
+                                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+        if (fd < 0 || bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ||
+            listen(fd, PROXY_BACKLOG) < 0)
+                return -errno;
+        return (int) MIN(fd_send(in->egress_fd, in->plan->job, strlen(in->plan->job), fd), 0);
 }
 
 /* The folder under a name that is the same for everybody: messages of programs tell of no path of the host.
@@ -137,16 +160,21 @@ static int copy_to(int fd, const char *path)
 
 /* Programs */
 
-_Noreturn static void execute(char *const *argv, int input_fd, int output_fd, const char *folder)
+#define ENVIRONMENT                                                                             \
+        (char *) PATHS, (char *) "LANG=C.UTF-8", (char *) "HOME=/tmp", (char *) "TMPDIR=/tmp",  \
+                (char *) "XDG_RUNTIME_DIR=/run", (char *) "_CONTAINERS_USERNS_CONFIGURED=done", \
+                (char *) "_CONTAINERS_ROOTLESS_UID=0"
+/* buildah gives these on to RUN steps, and leaves them out of the image. */
+#define PROXY_ENVIRONMENT                                                            \
+        (char *) "http_proxy=" PROXY_URL, (char *) "https_proxy=" PROXY_URL,         \
+                (char *) "HTTP_PROXY=" PROXY_URL, (char *) "HTTPS_PROXY=" PROXY_URL, \
+                (char *) "no_proxy=localhost,127.0.0.1", (char *) "NO_PROXY=localhost,127.0.0.1"
+
+_Noreturn static void execute(const BuildInside *in, char *const *argv, int input_fd, int output_fd,
+                              const char *folder)
 {
-        static char *const environment[] = { (char *) PATHS,
-                                             (char *) "LANG=C.UTF-8",
-                                             (char *) "HOME=/tmp",
-                                             (char *) "TMPDIR=/tmp",
-                                             (char *) "XDG_RUNTIME_DIR=/run",
-                                             (char *) "_CONTAINERS_USERNS_CONFIGURED=done",
-                                             (char *) "_CONTAINERS_ROOTLESS_UID=0",
-                                             NULL };
+        static char *const environment[] = { ENVIRONMENT, NULL };
+        static char *const with_proxy[] = { ENVIRONMENT, PROXY_ENVIRONMENT, NULL };
         sigset_t none;
 
         (void) sigemptyset(&none);
@@ -154,7 +182,7 @@ _Noreturn static void execute(char *const *argv, int input_fd, int output_fd, co
             dup2(output_fd, STDERR_FILENO) < 0 || close_range(STDERR_FILENO + 1, ~0U, 0) < 0 ||
             signal(SIGPIPE, SIG_DFL) == SIG_ERR || sigprocmask(SIG_SETMASK, &none, NULL) < 0)
                 _exit(EXIT_FAILURE);
-        (void) execve(argv[0], argv, environment);
+        (void) execve(argv[0], argv, in->egress_fd < 0 ? environment : with_proxy);
         (void) dprintf(STDERR_FILENO, "cannot execute %s: %s\n", argv[0], strerror(errno));
         _exit(EXIT_FAILURE);
 }
@@ -199,7 +227,7 @@ static int run(const BuildInside *in, char *const *argv, int input_fd, const cha
                 return -errno;
         pid = fork();
         if (pid == 0)
-                execute(argv, input_fd < 0 ? nothing : input_fd, output[1], folder);
+                execute(in, argv, input_fd < 0 ? nothing : input_fd, output[1], folder);
         safe_close(output[1]);
         r = pid < 0 ? -errno : pass_output(in, output[0]);
         safe_close(output[0]);
@@ -267,7 +295,7 @@ static int build(const BuildInside *in, const char *driver)
                 "--runtime-flag",
                 "cgroup-manager=disabled",
                 "--network",
-                "none",
+                in->egress_fd < 0 ? "none" : "host",
                 "--pull-never",
                 "--layers",
                 "--format",
@@ -368,6 +396,8 @@ static int prepare(const BuildInside *in)
                 r = -errno;
         if (r >= 0)
                 r = raise_loopback();
+        if (r >= 0 && in->egress_fd >= 0)
+                r = open_egress(in);
         return r < 0 ? failed(in, "the place of the build cannot be made: %s", strerror(-r)) : 0;
 }
 

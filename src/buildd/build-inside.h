@@ -9,13 +9,14 @@
 #define BUILD_STORAGE "storage"
 #define BUILD_WORK    "work"
 
-/* Descriptors that the process keeps; all are regular files but the first. */
+/* Descriptors that the process keeps; all are regular files but the first and the last. */
 typedef struct BuildInside {
         const BuildPlan *plan;
         int socket_fd; /* frames go here: STDOUT, then FILE and DATA of the image, INPUT_END, EXIT; or FAILED
                         */
         int dockerfile_fd, context_fd;
         int base_fds[BUILD_BASES_MAX];
+        int egress_fd; /* a connection to pipeline-egress; < 0: steps have no network */
 } BuildInside;
 
 /* A ConfinedMain; `userdata` is a BuildInside. Stays until the socket's other end closes. */

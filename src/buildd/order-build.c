@@ -14,12 +14,14 @@
 #include "shared/message-ids.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #define BLOB_DOCKERFILE "dockerfile"
 #define BLOB_CONTEXT    "context"
 #define BLOB_BASE       "base"
 #define FILES_MAX       512U /* of an OCI layout */
+#define EGRESS_SOCKET   "/run/pipeline/egress.sock"
 
 struct Build {
         Connection *connection;
@@ -54,6 +56,7 @@ static void close_inputs(BuildInside *inside)
 {
         inside->dockerfile_fd = safe_close(inside->dockerfile_fd);
         inside->context_fd = safe_close(inside->context_fd);
+        inside->egress_fd = safe_close(inside->egress_fd);
         for (size_t i = 0; i < BUILD_BASES_MAX; i++)
                 inside->base_fds[i] = safe_close(inside->base_fds[i]);
 }
@@ -303,14 +306,32 @@ static int make_box(Manager *manager, Build *build)
         return box_new(&options, &build->box);
 }
 
+/* Whether it can be begun now; refuses it otherwise. */
+static bool may_begin(Manager *manager, Build *build)
+{
+        if (fitness_problem(&manager->fitness)) {
+                connection_refuse(build->connection, STATUS_NO_WORKER, "nothing is built: %s",
+                                  fitness_problem(&manager->fitness));
+                return false;
+        }
+        if (build->plan.network) {
+                build->inside.egress_fd = fd_connect_unix(EGRESS_SOCKET, SOCK_STREAM);
+                if (build->inside.egress_fd < 0) {
+                        connection_refuse(build->connection, STATUS_SETUP_FAILED,
+                                          "steps have no network: pipeline-egress.socket: %s",
+                                          strerror(-build->inside.egress_fd));
+                        return false;
+                }
+        }
+        return true;
+}
+
 void build_begin(Manager *manager, Build *build)
 {
         int r;
 
         list_remove(&manager->waiting, &build->link);
-        if (fitness_problem(&manager->fitness)) {
-                connection_refuse(build->connection, STATUS_NO_WORKER, "nothing is built: %s",
-                                  fitness_problem(&manager->fitness));
+        if (!may_begin(manager, build)) {
                 manager_wake(manager);
                 return;
         }
@@ -357,7 +378,8 @@ static void build_start(Connection *connection, json_object *order)
                 return;
         }
         build->connection = connection;
-        build->inside.socket_fd = build->inside.dockerfile_fd = build->inside.context_fd = -EBADF;
+        build->inside.socket_fd = build->inside.dockerfile_fd = build->inside.context_fd =
+                build->inside.egress_fd = -EBADF;
         for (size_t i = 0; i < BUILD_BASES_MAX; i++)
                 build->inside.base_fds[i] = -EBADF;
         connection->state = build;

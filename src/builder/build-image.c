@@ -200,6 +200,7 @@ static int make_order(const Work *work, json_object **ret)
                 .track = work->job->track,
                 .timestamp = work->commit_time,
                 .n_bases = strv_length(work->bases),
+                .network = work->settings->network,
                 .limits = work->settings->limits,
         };
         _cleanup_json_ json_object *body = json_object_new_object();

@@ -70,48 +70,73 @@ static bool path_is_absolute(const char *s)
         return s[0] == '/' && !strpbrk(s, " \t'\"\\$`");
 }
 
+/* Texts to members: 0, -ENOMEM, or another error where the text has not the form. */
+
+static int set_source(const char *text, void *member)
+{
+        return source_is_valid(text) ? settings_set(member, text) : -EINVAL;
+}
+
+static int set_inside(const char *text, void *member)
+{
+        return path_is_inside(text) ? settings_set(member, text) : -EINVAL;
+}
+
+static int set_path(const char *text, void *member)
+{
+        return path_is_absolute(text) ? settings_set(member, text) : -EINVAL;
+}
+
+static int set_size(const char *text, void *member)
+{
+        return parse_size(text, member);
+}
+
+static int set_count(const char *text, void *member)
+{
+        return parse_uint64(text, 1, UINT32_MAX, member);
+}
+
+static int set_switch(const char *text, void *member)
+{
+        return parse_bool(text, member);
+}
+
 typedef struct Variable {
         const char *name;
         size_t offset;
-        bool (*is_valid)(const char *s);                 /* texts */
-        int (*parse)(const char *text, uint64_t *value); /* numbers */
+        int (*set)(const char *text, void *member);
         const char *form;
 } Variable;
 
-static int parse_count(const char *text, uint64_t *ret)
-{
-        return parse_uint64(text, 1, UINT32_MAX, ret);
-}
-
 #define SOURCE_FORM "an address of repositories, such as https://git.example.org/{track}-{suffix}"
+#define PATH_FORM   "an absolute path"
+#define SIZE_FORM   "bytes, such as 4G"
+#define SWITCH_FORM "yes or no"
+
+#define VARIABLE(name_, member_, set_, form_)                          \
+        {                                                              \
+                name_, offsetof(BuilderSettings, member_), set_, form_ \
+        }
 
 static const Variable variables[] = {
-        { "SOURCE", offsetof(BuilderSettings, sources[CHANNEL_BUILDERS]), source_is_valid, NULL,
-          SOURCE_FORM },
-        { "SOURCE_TEST_RUNNERS", offsetof(BuilderSettings, sources[CHANNEL_TEST_RUNNERS]), source_is_valid,
-          NULL, SOURCE_FORM },
-        { "SOURCE_STATIC_ANALYZERS", offsetof(BuilderSettings, sources[CHANNEL_STATIC_ANALYZERS]),
-          source_is_valid, NULL, SOURCE_FORM },
-        { "SOURCE_REPRESENTERS", offsetof(BuilderSettings, sources[CHANNEL_REPRESENTERS]), source_is_valid,
-          NULL, SOURCE_FORM },
-        { "DOCKERFILE", offsetof(BuilderSettings, dockerfile), path_is_inside, NULL,
-          "a path in the repository" },
-        { "BUILD_SOCKET", offsetof(BuilderSettings, socket), path_is_absolute, NULL, "an absolute path" },
-        { "SSH_KEY", offsetof(BuilderSettings, ssh_key), path_is_absolute, NULL, "an absolute path" },
-        { "SSH_KNOWN_HOSTS", offsetof(BuilderSettings, ssh_known_hosts), path_is_absolute, NULL,
-          "an absolute path" },
-        { "BASE_AUTH", offsetof(BuilderSettings, base_auth), path_is_absolute, NULL, "an absolute path" },
-        { "BUILD_MEMORY", offsetof(BuilderSettings, limits.memory_bytes), NULL, parse_size,
-          "bytes, such as 4G" },
-        { "BUILD_PROCESSES", offsetof(BuilderSettings, limits.processes), NULL, parse_count, "a number" },
-        { "BUILD_CPU", offsetof(BuilderSettings, limits.cpu_percent), NULL, parse_count,
-          "percent of one CPU" },
-        { "BUILD_LOG", offsetof(BuilderSettings, limits.output_bytes), NULL, parse_size,
-          "bytes, such as 16M" },
-        { "BUILD_DISK", offsetof(BuilderSettings, limits.written_bytes), NULL, parse_size,
-          "bytes, such as 16G" },
-        { "IMAGE_SIZE", offsetof(BuilderSettings, limits.image_bytes), NULL, parse_size,
-          "bytes, such as 4G" },
+        VARIABLE("SOURCE", sources[CHANNEL_BUILDERS], set_source, SOURCE_FORM),
+        VARIABLE("SOURCE_TEST_RUNNERS", sources[CHANNEL_TEST_RUNNERS], set_source, SOURCE_FORM),
+        VARIABLE("SOURCE_STATIC_ANALYZERS", sources[CHANNEL_STATIC_ANALYZERS], set_source, SOURCE_FORM),
+        VARIABLE("SOURCE_REPRESENTERS", sources[CHANNEL_REPRESENTERS], set_source, SOURCE_FORM),
+        VARIABLE("DOCKERFILE", dockerfile, set_inside, "a path in the repository"),
+        VARIABLE("BUILD_SOCKET", socket, set_path, PATH_FORM),
+        VARIABLE("SSH_KEY", ssh_key, set_path, PATH_FORM),
+        VARIABLE("SSH_KNOWN_HOSTS", ssh_known_hosts, set_path, PATH_FORM),
+        VARIABLE("BASE_AUTH", base_auth, set_path, PATH_FORM),
+        VARIABLE("BASE_TLS", base_tls, set_switch, SWITCH_FORM),
+        VARIABLE("BUILD_NETWORK", network, set_switch, SWITCH_FORM),
+        VARIABLE("BUILD_MEMORY", limits.memory_bytes, set_size, SIZE_FORM),
+        VARIABLE("BUILD_PROCESSES", limits.processes, set_count, "a number"),
+        VARIABLE("BUILD_CPU", limits.cpu_percent, set_count, "percent of one CPU"),
+        VARIABLE("BUILD_LOG", limits.output_bytes, set_size, SIZE_FORM),
+        VARIABLE("BUILD_DISK", limits.written_bytes, set_size, SIZE_FORM),
+        VARIABLE("IMAGE_SIZE", limits.image_bytes, set_size, SIZE_FORM),
 };
 
 static int bad(char **ret_error, char *message)
@@ -123,18 +148,16 @@ static int bad(char **ret_error, char *message)
 static int set_variable(BuilderSettings *settings, const Variable *variable, const char *text,
                         char **ret_error)
 {
-        void *place = (uint8_t *) settings + variable->offset;
+        int r = variable->set(text, (uint8_t *) settings + variable->offset);
 
-        if (variable->parse ? variable->parse(text, place) < 0 : !variable->is_valid(text))
-                return bad(ret_error,
-                           string_format("%s=: %s is not %s", variable->name, text, variable->form));
-        return variable->parse ? 0 : settings_set(place, text);
+        return r == 0 || r == -ENOMEM ? r
+                                      : bad(ret_error, string_format("%s=: %s is not %s", variable->name,
+                                                                     text, variable->form));
 }
 
 int builder_settings_init(BuilderSettings *ret, char *(*lookup)(const char *name), char **ret_error)
 {
         _cleanup_(builder_settings_done) BuilderSettings settings = defaults;
-        const char *tls = lookup("BASE_TLS");
         int r;
 
         r = settings_set(&settings.dockerfile, DOCKERFILE_DEFAULT);
@@ -146,8 +169,6 @@ int builder_settings_init(BuilderSettings *ret, char *(*lookup)(const char *name
                 if (text && *text != '\0')
                         r = set_variable(&settings, &variables[i], text, ret_error);
         }
-        if (r == 0 && tls && *tls != '\0' && parse_bool(tls, &settings.base_tls) < 0)
-                r = bad(ret_error, string_format("BASE_TLS=: %s is neither yes nor no", tls));
         if (r != 0)
                 return r;
         *ret = settings;

@@ -131,20 +131,44 @@ int git_run(const Work *work, const char *const *words, usec_t timeout_usec, siz
         return setrlimit(RLIMIT_FSIZE, &before) < 0 ? -errno : r;
 }
 
+/* git's last lines may be advice. What happened is in its line `fatal:`, and in that before it, which is
+ * ssh's or the server's: they become the last one. */
+static void drop_advice(Buffer *errors)
+{
+        char *text = (char *) errors->data, *end, *before;
+        char *fatal = errors->size > 0 ? memmem(text, errors->size, "fatal: ", 7) : NULL;
+
+        if (!fatal)
+                return;
+        end = memchr(fatal, '\n', errors->size - (size_t) (fatal - text));
+        if (end)
+                errors->size = (size_t) (end - text);
+        if (fatal < text + 2)
+                return;
+        before = memrchr(text, '\n', (size_t) (fatal - text - 1));
+        fatal[-1] = ' ';
+        if (fatal[-2] == '\r')
+                fatal[-2] = ' ';
+        buffer_consume(errors, before ? (size_t) (before - text) + 1 : 0);
+}
+
 /* Why git failed, as a new string that names no path of ours. */
-static char *git_error(const Work *work, const ProcessResult *result)
+static char *git_error(const Work *work, ProcessResult *result)
 {
         static const char *const argv[] = { "git", NULL };
         const ProcessOptions options = { .argv = argv };
-        _cleanup_free_ char *error = process_error(&options, result);
-        char *place = error ? strstr(error, work->folder) : NULL;
+        _cleanup_free_ char *error = NULL;
+        char *place;
 
+        drop_advice(&result->errors);
+        error = process_error(&options, result);
+        place = error ? strstr(error, work->folder) : NULL;
         if (place)
                 *place = '\0';
         return TAKE_PTR(error);
 }
 
-int git_failed(Work *work, const ProcessResult *result, const char *what)
+int git_failed(Work *work, ProcessResult *result, const char *what)
 {
         _cleanup_free_ char *error = git_error(work, result);
 

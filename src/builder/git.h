@@ -14,7 +14,7 @@
 int git_run(const Work *work, const char *const *words, usec_t timeout_usec, size_t output_max,
             ProcessResult *ret) _warn_unused_;
 /* Ends the build with why git failed. */
-int git_failed(Work *work, const ProcessResult *result, const char *what) _warn_unused_;
+int git_failed(Work *work, ProcessResult *result, const char *what) _warn_unused_;
 /* The first line that git wrote; borrowed from the result. */
 int git_text(ProcessResult *result, char **ret) _warn_unused_;
 /* An empty repository, and settings that nothing overrides. */

@@ -37,6 +37,7 @@ static const JsonField plan_fields[] = {
         { "track", &field_text, offsetof(BuildPlan, track), .is_valid = slug_is_valid, .form = "a slug" },
         { "timestamp", &field_uint, offsetof(BuildPlan, timestamp), .max = TIMESTAMP_MAX },
         { "bases", &field_uint, offsetof(BuildPlan, n_bases), .optional = true, .max = BUILD_BASES_MAX },
+        { "network", &field_bool, offsetof(BuildPlan, network), .optional = true },
         { "limits", &field_struct, offsetof(BuildPlan, limits), .table = &build_limits_table },
 };
 

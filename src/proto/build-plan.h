@@ -26,6 +26,7 @@ typedef struct BuildPlan {
         char *track;
         uint64_t timestamp; /* of all files and of the image, in seconds */
         uint64_t n_bases;   /* images that the Dockerfile calls localhost/base:0 and so on */
+        bool network;       /* whether its steps may reach public web servers */
         BuildLimits limits;
 } BuildPlan;
 

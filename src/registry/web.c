@@ -6,14 +6,13 @@
 
 #include "web.h"
 
+#include "basic/address-util.h"
 #include "basic/fd-util.h"
 #include "basic/parse-util.h"
 #include "basic/string-util.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -54,36 +53,18 @@ void web_response_done(WebResponse *response)
 
 /* Whom to connect to */
 
-static bool address_is_local(const struct sockaddr *address, bool *ret_is_loopback)
+static bool may_connect(const Web *web, const struct sockaddr *address)
 {
-        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *) address;
-        uint32_t four;
-
-        *ret_is_loopback = false;
-        if (address->sa_family == AF_INET)
-                four = ntohl(((const struct sockaddr_in *) address)->sin_addr.s_addr);
-        else if (address->sa_family != AF_INET6)
+        if (web->has_proxy)
                 return true;
-        else if (IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
-                four = ntohl(six->sin6_addr.s6_addr32[3]);
-        else {
-                /* fd00:ec2::/32 is where a cloud has its services of the link. */
-                *ret_is_loopback = IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
-                return *ret_is_loopback || IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr) ||
-                       IN6_IS_ADDR_UNSPECIFIED(&six->sin6_addr) ||
-                       ntohl(six->sin6_addr.s6_addr32[0]) == 0xfd000ec2;
-        }
-        *ret_is_loopback = four >> 24 == 127 || four >> 24 == 0;
-        return *ret_is_loopback || four >> 16 == 0xa9fe;
+        return !address_is_link_local(address) && (web->is_loopback || !address_is_this_machine(address));
 }
 
 static curl_socket_t on_socket(void *userdata, curlsocktype purpose, struct curl_sockaddr *address)
 {
         Exchange *exchange = userdata;
-        bool is_loopback;
 
-        if (!exchange->web->has_proxy && address_is_local(&address->addr, &is_loopback) &&
-            !(is_loopback && exchange->web->is_loopback)) {
+        if (!may_connect(exchange->web, &address->addr)) {
                 exchange->is_refused = true;
                 return CURL_SOCKET_BAD;
         }

@@ -12,6 +12,7 @@ import suite
 GIT = pathlib.Path("/srv/git")
 PORT = 9418
 BUILDER = "pipeline-builder@any-1.service"
+CONF = pathlib.Path("/etc/pipeline/builder/any-1.conf")
 SOURCE = f"SOURCE=git://127.0.0.1:{PORT}/{{track}}-{{suffix}}\n"
 SETTINGS = f"""{SOURCE}BUILD_DISK=200M
 BUILD_LOG=200K
@@ -60,10 +61,15 @@ def set_up(settings=SETTINGS, worker="pipeline-worker@any-1.service"):
     units = (BUILDER, worker)
     daemon = subprocess.Popen(["git", "daemon", "--export-all", "--reuseaddr", f"--port={PORT}", "--listen=127.0.0.1",
                                f"--base-path={GIT}"], stderr=subprocess.DEVNULL, env=ENVIRONMENT)
-    conf = pathlib.Path("/etc/pipeline/builder/any-1.conf")
-    conf.write_text(settings)
+    CONF.write_text(settings)
     suite.run("pipelinectl", "push", "test_runners", "base", "v1", suite.busybox_image())
     suite.run("systemctl", "start", *units)
+
+
+def configure(settings):
+    """Has the builder begin anew with these settings."""
+    CONF.write_text(settings)
+    suite.run("systemctl", "restart", BUILDER)
 
 
 def tear_down():
@@ -103,9 +109,10 @@ class Case(unittest.TestCase):
 
     def assert_nothing_is_left(self):
         self.assertEqual(suite.scopes("pipeline-build"), [])
-        self.assertEqual(list(pathlib.Path("/var/lib/pipeline-builder/any-1").glob("build-*")), [])
         for _ in range(100):
-            if not list(pathlib.Path("/var/lib/pipeline-build/cache").glob("*/work")):
+            left = [*pathlib.Path("/var/lib/pipeline-build/cache").glob("*/work"),
+                    *pathlib.Path("/var/lib/pipeline-builder/any-1").glob("build-*")]
+            if not left:
                 return
             time.sleep(0.1)
-        self.fail("a build left its work")
+        self.fail(f"a build left {left}")

@@ -3,15 +3,19 @@
 """From a git reference to a running version: a real repository, served by git's own daemon; build, deploy, test, as
 clients ask for it."""
 
+import json
 import os
 import pathlib
+import shutil
+import subprocess
 import sys
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import suite
-from builds import DOCKERFILE, Case, Repository, code, runner, set_up, tear_down
+from builds import DOCKERFILE, SETTINGS, SOURCE, Case, Repository, code, configure, runner, set_up, tear_down
+from internet import METADATA, OWN, PRIVATE, PUBLIC, SHARED, Internet
 
 
 def setUpModule():
@@ -111,6 +115,147 @@ class Building(Case):
         while suite.scopes("pipeline-build"):
             time.sleep(0.1)
         self.assert_nothing_is_left()
+
+
+class ByHand(unittest.TestCase):
+    """Router and builder that anybody started, the builder with services of its own."""
+
+    USER, ADDRESS = "by-hand", "tcp://127.0.0.1:5999"
+
+    def setUp(self):
+        suite.run("useradd", "--create-home", "--groups", "pipeline", self.USER)
+        self.addCleanup(suite.run, "userdel", "--remove", self.USER)
+        suite.run("loginctl", "enable-linger", self.USER)
+        self.addCleanup(self.end_manager)
+        self.home = pathlib.Path("/home", self.USER)
+        self.home.chmod(0o711)
+        self.processes = []
+        self.addCleanup(self.end_all)
+
+    def end_manager(self):
+        uid = suite.run("id", "-u", self.USER).strip()
+        suite.run("loginctl", "disable-linger", self.USER)
+        suite.run("systemctl", "stop", f"user@{uid}.service", f"user-runtime-dir@{uid}.service")
+
+    def start(self, *command):
+        self.processes.append(subprocess.Popen(
+            command, cwd=self.home, user=self.USER, group=self.USER, extra_groups=["pipeline"],
+            env={"PATH": os.environ["PATH"], "HOME": str(self.home), "BUILD_MEMORY": "512M", "SOURCE": SOURCE.strip()[7:]}))
+
+    def end_all(self):
+        for process in reversed(self.processes):
+            process.terminate()
+            self.assertEqual(process.wait(60), 0)
+        left = subprocess.run(["pgrep", "--uid", self.USER, "--list-full", "pipeline|buildah"], capture_output=True, text=True,
+                              check=False).stdout
+        self.assertEqual(left, "")
+
+    def test_it_builds(self):
+        commit = Repository("byhand").commit(runner("byhand"))
+        self.start("pipeline-router", "router.yml", "--listen", self.ADDRESS)
+        closed = self.home / "closed"
+        closed.mkdir(mode=0o700)
+        shutil.chown(closed, self.USER)
+        done = subprocess.run(["pipeline-builder", "listen", "mine", f"{self.ADDRESS}/builders", closed / "builder"],
+                              user=self.USER, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"chmod o+x {closed}", done.stderr)
+        self.start("pipeline-builder", "listen", "mine", f"{self.ADDRESS}/builders", "builder")
+        client = suite.Client(self.ADDRESS)
+        self.addCleanup(client.close)
+        for _ in range(100):
+            reply = client.ask(action="build_container", track_slug="byhand", channel="test_runners", git_reference="main")
+            if code(reply) != 503:
+                break
+            time.sleep(0.2)
+        self.assertEqual((code(reply), reply["context"]["worker"]), (200, "mine"), reply)
+        self.assertEqual(reply["response"]["commit"], commit)
+
+
+class Network(Case):
+    """BUILD_NETWORK=yes: steps reach public web servers, and nothing else."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.internet = Internet(files=PUBLIC, inside=PRIVATE)
+        cls.addClassCleanup(cls.internet.stop)
+        configure(SETTINGS + "BUILD_NETWORK=yes\n")
+        cls.addClassCleanup(configure, SETTINGS)
+
+    def answers(self, track, *targets):
+        """The status for each target that a step asks the proxy for: URLs, or HOST:PORT for a tunnel."""
+        asks = "".join(f"RUN echo \"answer $(ask '{target}')\"\n" for target in targets)
+        ask = """#!/bin/sh
+case $1 in
+http:*) printf 'GET %s HTTP/1.0\\r\\n\\r\\n' "$1" ;;
+*) printf 'CONNECT %s HTTP/1.1\\r\\n\\r\\nGET /hello HTTP/1.0\\r\\n\\r\\n' "$1" ;;
+esac | nc -w 20 127.0.0.1 3128 | tr -d '\\r' | sed -n '1s/[^ ]* \\([0-9]*\\).*/\\1/p; $p' | tr '\\n' ' '
+"""
+        Repository(track).commit(runner("x", DOCKERFILE + "COPY ask /bin/ask\nRUN chmod 0755 /bin/ask\n" + asks, ask=ask))
+        reply = self.build(track, "main")
+        self.assertEqual(code(reply), 200, reply)
+        log = suite.run("journalctl", "--output=cat", "--identifier=pipeline-builder", f"PIPELINE_TRACK={track}")
+        return dict(zip(targets, [line.split(" ", 1)[1].strip() for line in log.splitlines() if line.startswith("answer ")]))
+
+    def test_what_is_public_is_reached(self):
+        Repository("fetches").commit(runner("fetches", DOCKERFILE + (
+            "RUN wget -q -O /hello http://files.example.org/hello && grep hello /hello\n"
+            "RUN wget -q -O /large http://files.example.org/large && test $(stat -c %s /large) = 3145728\n"
+            "RUN ! ip route | grep -q . && ! http_proxy= wget -T 2 -q -O /x http://203.0.113.10/hello\n")))
+        reply = self.build("fetches", "main")
+        self.assertEqual(code(reply), 200, reply)
+        digest = reply["response"]["digest"].removeprefix("sha256:")
+        blobs = pathlib.Path("/var/lib/pipeline/registry/test_runners/fetches/blobs/sha256")
+        config = json.loads((blobs / digest).read_text())["config"]["digest"].removeprefix("sha256:")
+        self.assertNotIn("proxy", str(json.loads((blobs / config).read_text())["config"]).lower())
+        said = suite.run("journalctl", "--output=cat", "--unit=pipeline-egress", "PIPELINE_HOST=files.example.org")
+        self.assertIn("files.example.org port 80: connected", said)
+
+    def test_what_is_not_public_is_refused(self):
+        good = {f"http://{PUBLIC}/hello": "200 hello from the internet", "files.example.org:443": "200 hello from the internet",
+                f"{PUBLIC}:80": "200 hello from the internet"}
+        inside = [f"{host}:{port}" for port in (80, 443) for host in
+                  (PRIVATE, METADATA, SHARED, OWN, "127.0.0.1", "0.0.0.0", "[::1]", "[::ffff:203.0.113.1]", "localhost",
+                   "inside.example.org")]
+        others = {f"{PUBLIC}:8080": "403", "nothing.example.org:80": "502", f"{PUBLIC}": "400", "http://": "400",
+                  f"http://user@{PUBLIC}/": "400", f"http://{PUBLIC}:8080/hello": "403"}
+        answers = self.answers("refused", *good, *inside, f"http://{METADATA}/hello", *others)
+        for target, expected in good.items():
+            self.assertEqual(answers[target], expected, target)
+        for target in [*inside, f"http://{METADATA}/hello"]:
+            self.assertEqual(answers[target], "403 builds may go to public addresses alone", target)
+        for target, expected in others.items():
+            self.assertEqual(answers[target].split()[0], expected, target)
+
+    def test_connections_end_with_their_build(self):
+        Repository("held").commit(runner("x", DOCKERFILE + (
+            "RUN (printf 'CONNECT 203.0.113.10:443 HTTP/1.1\\r\\n\\r\\n'; sleep 1000) | nc 127.0.0.1 3128\n")))
+        reply = self.build("held", "main", execution_timeout=10)
+        self.assertEqual(code(reply), 401, reply)
+        self.assert_nothing_is_left()
+        main = suite.main_pid("pipeline-egress.service")
+        for _ in range(100):
+            if not pathlib.Path(f"/proc/{main}/task/{main}/children").read_text():
+                return
+            time.sleep(0.1)
+        self.fail("a connection outlived its build")
+
+    def test_without_the_service_a_build_fails(self):
+        suite.run("systemctl", "stop", "pipeline-egress.socket", "pipeline-egress.service")
+        self.addCleanup(suite.run, "systemctl", "start", "pipeline-egress.socket")
+        Repository("cut").commit(runner("x"))
+        reply = self.build("cut", "main")
+        self.assertEqual(code(reply), 512, reply)
+        self.assertIn("pipeline-egress.socket", reply["context"]["error_detail"]["error"])
+
+
+class NoNetwork(Case):
+    def test_without_the_setting_there_is_no_proxy(self):
+        Repository("alone").commit(runner("x", DOCKERFILE + "RUN env | grep -i proxy || ! nc 127.0.0.1 3128\n"))
+        self.assertEqual(code(self.build("alone", "main")), 200)
+        self.assertNotEqual(subprocess.run(["runuser", "-u", "pipeline-builder", "--", "python3", "-c", (
+            "import socket; s = socket.socket(socket.AF_UNIX); "
+            "s.connect('/run/pipeline/egress.sock')")], stderr=subprocess.DEVNULL).returncode, 0)
 
 
 class Death(Case):
