@@ -190,9 +190,9 @@ D = [
 
 NEW = ("mount", "cgroup", "uts", "ipc", "user", "pid", "net", "nested")
 E = [
-    Case("E0-native", "every number, natively", check=lambda reply: surface(reply, "native")),
-    Case("E0-i386", "every number by int 0x80", check=lambda reply: surface(reply, "other")),
-    Case("E0-x32", "every number of x32", check=lambda reply: surface(reply, "other")),
+    Case("E0-native", "every number, natively", seconds=60, check=lambda reply: surface(reply, "native")),
+    Case("E0-i386", "every number by int 0x80", seconds=60, check=lambda reply: surface(reply, "other")),
+    Case("E0-x32", "every number of x32", seconds=60, check=lambda reply: surface(reply, "other")),
     Case("E1", "other processes' memory", found=kept("ptrace", "readv", "writev", "getfd", "kcmp", "madvise")),
     Case("E2", "namespaces", found={**kept(*[f"{how}_{name}" for name in NEW for how in ("unshare", "clone", "high")]),
                                     "unshare_time": EPERM, "clone3": ENOSYS, "setns": EPERM}),

@@ -168,15 +168,15 @@ def run_border(image, border, number):
     return answers[0]["cause"], border.right(given, answers[0], results)
 
 
-def border_case(border, runs=BORDER_RUNS):
+def border_case(border):
     def case(hostile):
         seen = {}
-        for number in range(runs):
+        for number in range(BORDER_RUNS):
             cause, wrong = run_border(hostile.digest, border, number)
             if wrong:
                 return f"run {number}: {wrong}"
             seen[cause] = seen.get(cause, 0) + 1
-        hostile.say(f"     {runs} runs, one verdict each: {seen}")
+        hostile.say(f"     {BORDER_RUNS} runs, one verdict each: {seen}")
         return None
     return case
 
@@ -242,13 +242,12 @@ KERNEL_BORDERS = [
            {"processes": PROCESS_LIMIT, "memory_bytes": 64 << 20}),
     Border("memory", lambda i: MEMORY_LIMIT if i % 2 else MEMORY_LIMIT * 6, right_memory, {"memory_bytes": MEMORY_LIMIT}),
 ]
-KERNEL_RUNS = 40  # emulated, each takes half a second
 
 SPECIAL = [
     *IMAGES,
     Special("G7", "addresses of inputs that name another place", other_addresses, cve=("CVE-2024-29021",)),
     *[Special(f"M1-{b.name}", f"the border of {b.name}, {BORDER_RUNS} times", border_case(b), where="machine") for b in BORDERS],
-    *[Special(f"M1-{b.name}", f"the border of {b.name}, {KERNEL_RUNS} times", border_case(b, KERNEL_RUNS), where="vm")
+    *[Special(f"M1-{b.name}", f"the border of {b.name}, {BORDER_RUNS} times", border_case(b), where="vm")
       for b in KERNEL_BORDERS],
     Special("M2-sandboxd", "sandboxd is killed meanwhile", killed("pipeline-sandbox.service"), ends_daemons=True),
     Special("M2-worker", "the worker is killed meanwhile", killed("pipeline-worker@{}-1.service"), ends_daemons=True),

@@ -3,7 +3,8 @@
  * that no call can do anything with. The child leaves what came in shared memory; one that died left
  * nothing, and one that waits is killed, for it was let in.
  *
- * The result is one text a table: "NUMBER:WHAT " where WHAT is an errno, `ok`, `kill` or `wait`. */
+ * The result is one text a table: "NUMBER:WHAT " where WHAT is an errno, `ok`, `kill` or `wait`; or `fork`,
+ * where there was no child. */
 
 #include "guest.h"
 
@@ -75,7 +76,7 @@ static void try_one(FILE *f, unsigned long shown, unsigned long number, long (*c
                 slot->is_back = true;
                 _exit(0);
         }
-        ended = wait_for(child);
+        ended = child < 0 ? "fork" : wait_for(child);
         if (ended)
                 (void) fprintf(f, "%lu:%s ", shown, ended);
         else if (slot->result < 0 && slot->result >= -ERRNO_MAX)
