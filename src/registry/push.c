@@ -12,6 +12,7 @@
 #include "proto/image.h"
 #include "proto/json-fields.h"
 #include "proto/name.h"
+#include "shared/ecr.h"
 #include "shared/oci-layout.h"
 
 #include <errno.h>
@@ -23,6 +24,7 @@
 #define OCI_MANIFEST "application/vnd.oci.image.manifest.v1+json"
 #define CHUNK_SIZE   (1U << 20)
 #define FOLDER_MODE  0755
+#define ECR_USEC     (20 * USEC_PER_SEC)
 
 typedef struct Push {
         const Ask *ask;
@@ -131,6 +133,21 @@ static int send_blob(Push *push, const ImageBlob *blob, int fd, void *userdata, 
         return distribution_put_blob(userdata, blob->digest, fd, blob->size, ret_error);
 }
 
+/* Amazon's registry takes nothing for a repository that nobody made. */
+static int ensure_repository(const Ask *ask, char **ret_error)
+{
+        _cleanup_(ecr_registry_done) EcrRegistry registry = {};
+        _cleanup_free_ char *repository = NULL;
+        int r = ecr_registry_from_host(ask->settings->host, &registry);
+
+        if (r <= 0)
+                return r;
+        r = registry_repository(ask->settings, ask->channel, ask->track, &repository, ret_error);
+        if (r == 0)
+                r = ecr_ensure_repository(&registry, repository, ECR_USEC, ret_error);
+        return r > 0 ? ASK_UNAVAILABLE : r;
+}
+
 int remote_push(const Ask *ask, char **ret_error)
 {
         const DistributionOptions options = { .settings = ask->settings,
@@ -143,6 +160,8 @@ int remote_push(const Ask *ask, char **ret_error)
         int r;
 
         r = push_open(&push, ret_error);
+        if (r == 0)
+                r = ensure_repository(ask, ret_error);
         if (r == 0)
                 r = distribution_new(&options, &d, ret_error);
         if (r == 0)

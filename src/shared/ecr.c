@@ -108,6 +108,22 @@ static char *error_name(const Buffer *body)
         return copy;
 }
 
+static int meaning_of(const char *name)
+{
+        static const struct {
+                const char *name;
+                int result;
+        } errors[] = {
+                { "RepositoryNotFoundException", ECR_MISSING },
+                { "RepositoryAlreadyExistsException", ECR_EXISTS },
+        };
+
+        for (size_t i = 0; name && i < ARRAY_SIZE(errors); i++)
+                if (streq(errors[i].name, name))
+                        return errors[i].result;
+        return ECR_FAILED;
+}
+
 static int take_refusal(Call *call, HttpTransfer *transfer)
 {
         _cleanup_free_ char *name = error_name(http_body(transfer));
@@ -120,7 +136,7 @@ static int take_refusal(Call *call, HttpTransfer *transfer)
                 return try_again(call);
         if (status == 0)
                 return end(call, ECR_FAILED, string_format("ECR: %s", http_error(transfer)));
-        return end(call, name && streq(name, "RepositoryNotFoundException") ? ECR_MISSING : ECR_FAILED,
+        return end(call, meaning_of(name),
                    string_format("ECR answers %u%s%s", status, name ? " " : "", name ?: ""));
 }
 
@@ -242,13 +258,24 @@ int ecr_token(const EcrRegistry *registry, usec_t time_usec, EcrToken *ret, char
         return r;
 }
 
-static char *list_body(const EcrRegistry *registry, const char *repository, const char *next)
+/* What every call about a repository says. */
+static json_object *body_of(const EcrRegistry *registry)
 {
         json_object *object = json_object_new_object();
+
+        if (object &&
+            json_object_object_add(object, "registryId", json_object_new_string(registry->account)) == 0)
+                return object;
+        json_object_put(object);
+        return NULL;
+}
+
+static char *list_body(const EcrRegistry *registry, const char *repository, const char *next)
+{
+        json_object *object = body_of(registry);
         char *body = NULL;
 
         if (object &&
-            json_object_object_add(object, "registryId", json_object_new_string(registry->account)) == 0 &&
             json_object_object_add(object, "repositoryName", json_object_new_string(repository)) == 0 &&
             json_object_object_add(object, "maxResults", json_object_new_int(1000)) == 0 &&
             (!next || json_object_object_add(object, "nextToken", json_object_new_string(next)) == 0))
@@ -295,4 +322,51 @@ int ecr_list(const EcrRegistry *registry, const char *repository, usec_t time_us
         else
                 json_object_put(images);
         return r;
+}
+
+/* Takes `value`, the repository's name in the form that the operation has for it. */
+static int ask_about(const EcrRegistry *registry, const char *operation, const char *member,
+                     json_object *value, usec_t time_usec, char **ret_error)
+{
+        _cleanup_(buffer_done) Buffer answer = {};
+        json_object *object = value ? body_of(registry) : NULL;
+        int r = -ENOMEM;
+
+        if (object && json_object_object_add(object, member, value) == 0)
+                r = call_operation(registry, operation,
+                                   json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN), time_usec,
+                                   &answer, ret_error);
+        else
+                json_object_put(value);
+        json_object_put(object);
+        return r;
+}
+
+static json_object *list_of(const char *name)
+{
+        json_object *list = json_object_new_array(), *text = json_object_new_string(name);
+
+        if (list && text && json_object_array_add(list, text) == 0)
+                return list;
+        json_object_put(text);
+        json_object_put(list);
+        return NULL;
+}
+
+int ecr_ensure_repository(const EcrRegistry *registry, const char *repository, usec_t time_usec,
+                          char **ret_error)
+{
+        _cleanup_free_ char *unknown = NULL;
+        int r = ask_about(registry, "DescribeRepositories", "repositoryNames", list_of(repository),
+                          time_usec, &unknown);
+
+        if (r != ECR_MISSING)
+                return MIN(r, 0);
+        r = ask_about(registry, "CreateRepository", "repositoryName", json_object_new_string(repository),
+                      time_usec, ret_error);
+        if (r != ECR_EXISTS)
+                return r;
+        free(*ret_error);
+        *ret_error = NULL;
+        return 0;
 }

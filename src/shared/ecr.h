@@ -2,8 +2,9 @@
 #pragma once
 
 /* What Amazon's container registry wants beside the protocol of registries: a password that is fetched with
- * AWS credentials (those of aws-fetch.h, from the environment), and a call of its own to list a repository.
- * Both block, for at most the time that is given: they are for programs that ask one question. */
+ * AWS credentials (those of aws-fetch.h, from the environment), and calls of its own to list a repository
+ * and to make one. All block, for at most the time that is given: they are for programs that ask one
+ * question. */
 
 #include "basic/macro.h"
 #include "basic/time-util.h"
@@ -21,6 +22,7 @@ typedef struct EcrRegistry {
 enum {
         ECR_FAILED = 1,  /* it does not answer, or refuses */
         ECR_MISSING = 2, /* there is no such repository */
+        ECR_EXISTS = 3,  /* there is one already */
 };
 
 /* ACCOUNT.dkr.ecr.REGION.amazonaws.com[.cn]; *ret stays as it was where the host is none. 1 where it is one,
@@ -39,6 +41,11 @@ int ecr_token(const EcrRegistry *registry, usec_t time_usec, EcrToken *ret, char
 #define ECR_IMAGES_MAX 10000U
 int ecr_list(const EcrRegistry *registry, const char *repository, usec_t time_usec, json_object **ret,
              char **ret_error) _warn_unused_;
+
+/* Has the repository made where there is none. Where it cannot be found out whether there is one, nothing is
+ * done: what is sent there says it. */
+int ecr_ensure_repository(const EcrRegistry *registry, const char *repository, usec_t time_usec,
+                          char **ret_error) _warn_unused_;
 
 /* The answers, pure. `images` grows; *ret_next is a new string, NULL on the last page. */
 int ecr_parse_token(const char *json, size_t size, EcrToken *ret, char **ret_error) _warn_unused_;

@@ -36,10 +36,11 @@ MUST_BE_SIGNED = {"content-type", "host", "x-amz-date", "x-amz-security-token", 
 
 
 class Ecr(standins.Standin):
-    """GetAuthorizationToken and ListImages, two images a page."""
+    """GetAuthorizationToken, ListImages (two images a page), and what makes repositories."""
 
     def __init__(self, password):
         self.password, self.images, self.faults, self.wrong = password, [], [], []
+        self.repositories = {REPOSITORY}
         super().__init__()
 
     def is_signed(self, headers, body):
@@ -70,6 +71,17 @@ class Ecr(standins.Standin):
         until = datetime.datetime.now().timestamp() + 12 * 3600
         return 200, json.dumps({"authorizationData": [{"authorizationToken": token, "expiresAt": until,
                                                        "proxyEndpoint": f"https://{HOST}"}]})
+
+    def DescribeRepositories(self, asked):  # pylint: disable=invalid-name
+        if asked["registryId"] != ACCOUNT or not set(asked["repositoryNames"]) <= self.repositories:
+            return 400, json.dumps({"__type": "RepositoryNotFoundException", "message": "no"})
+        return 200, json.dumps({"repositories": [{"repositoryName": name} for name in asked["repositoryNames"]]})
+
+    def CreateRepository(self, asked):  # pylint: disable=invalid-name
+        if asked["registryId"] != ACCOUNT or asked["repositoryName"] in self.repositories:
+            return 400, json.dumps({"__type": "RepositoryAlreadyExistsException", "message": "no"})
+        self.repositories.add(asked["repositoryName"])
+        return 200, json.dumps({"repository": {"repositoryName": asked["repositoryName"]}})
 
     def ListImages(self, asked):  # pylint: disable=invalid-name
         if (asked["registryId"], asked["repositoryName"]) != (ACCOUNT, REPOSITORY):
@@ -159,6 +171,29 @@ class Questions(unittest.TestCase):
 
     def test_a_repository_that_is_not_there(self):
         self.assertEqual(self.ask("list", track="nothing")["code"], 400)
+
+    def push(self, track, *faults):
+        layout = "/var/lib/pipeline/registry/test_runners/ecrtrack"
+        ECR.seen, ECR.faults = [], list(faults)
+        return self.ask("push", layout, ECR.images[0][1], "pushed", track=track)
+
+    def test_a_repository_is_made_where_there_is_none(self):
+        for calls in (["DescribeRepositories", "CreateRepository"], ["DescribeRepositories"]):
+            self.assertEqual(self.push("made")["digest"], ECR.images[0][1])
+            self.assertEqual([name for name in ECR.seen if "Repositor" in name], calls)
+        self.assertIn("team/test_runners/made", ECR.repositories)
+        self.assertEqual(self.ask("resolve", "pushed", track="made")["digest"], ECR.images[0][1])
+
+    def test_one_that_another_makes_at_the_same_time(self):
+        self.assertIn("digest", self.push("raced", (400, "RepositoryNotFoundException"),
+                                          (400, "RepositoryAlreadyExistsException")))
+
+    def test_who_may_not_make_one_is_told(self):
+        answer = self.push("denied", (400, "RepositoryNotFoundException"), (400, "AccessDeniedException"))
+        self.assertEqual((answer["code"], answer["error"]), (503, "ECR answers 400 AccessDeniedException"))
+
+    def test_who_may_not_look_may_push(self):
+        self.assertIn("digest", self.push("ecrtrack", (400, "AccessDeniedException")))
 
     def test_a_wrong_secret(self):
         for name, value in (("AWS_SECRET_ACCESS_KEY", "wrong"), ("AWS_SESSION_TOKEN", "wrong"), ("AWS_ACCESS_KEY_ID", "wrong")):
