@@ -144,7 +144,7 @@ static int add_rule(scmp_filter_ctx ctx, Hashmap *seen, const SeccompRule *rule,
 {
         uint32_t action = action_with_errno(rule->action, rule->error);
 
-        for (char **name = rule->names; *name; name++) {
+        for (char **name = rule->names; name && *name; name++) {
                 int r = 0;
 
                 if (rule_program(rule) == PROGRAM_LIST)
