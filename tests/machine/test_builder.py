@@ -14,7 +14,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import suite
-from builds import DOCKERFILE, SETTINGS, SOURCE, Case, Repository, code, configure, runner, set_up, tear_down
+from builds import BUILDER, DOCKERFILE, ENVIRONMENT, GIT, SETTINGS, SOURCE, Case, Repository, code, configure, runner, set_up, tear_down
 from internet import METADATA, OWN, PRIVATE, PUBLIC, SHARED, Internet
 
 
@@ -71,6 +71,24 @@ class Building(Case):
         self.assertIn("held", shown)
         self.assertEqual(self.message_of("shown", f"git-{commit}"), "shown")
 
+    def test_a_commit_gives_the_same_image_each_time(self):
+        first = Repository("same")
+        commit = first.commit(runner("same", DOCKERFILE + "RUN echo made >/opt/made && mkdir -p /opt/a/b\n"))
+        suite.run("git", "clone", "--quiet", first.folder, first.folder.with_name("again-test-runner"), env=ENVIRONMENT)
+        one, other = self.build("same", "main"), self.build("again", commit)
+        self.assertEqual((code(one), code(other)), (200, 200), (one, other))
+        self.assertEqual(one["response"]["digest"], other["response"]["digest"])
+        said = suite.run("journalctl", "--output=cat", f"PIPELINE_JOB={other['context']['job']}")
+        for line in ("STEP 4/5: RUN chmod 0755 bin/run.sh", "Build .* runs in pipeline-build-", "is built"):
+            self.assertRegex(said, line)
+
+    def test_a_folder_of_this_host_is_a_source(self):
+        configure(SETTINGS + f"SOURCE_TEST_RUNNERS=file://{GIT}/{{track}}-{{suffix}}\n")
+        self.addCleanup(configure, SETTINGS)
+        commit = Repository("local").commit(runner("local"))
+        reply = self.build("local", "main")
+        self.assertEqual((code(reply), reply["response"]["commit"]), (200, commit), reply)
+
     def test_two_requests_for_one_commit_build_it_once(self):
         Repository("twice").commit(runner("twice"))
         clients = [suite.Client(suite.UNIX) for _ in range(2)]
@@ -115,6 +133,46 @@ class Building(Case):
         while suite.scopes("pipeline-build"):
             time.sleep(0.1)
         self.assert_nothing_is_left()
+
+
+class Layers(Case):
+    """/etc/pipeline/build.conf: what is kept has a bound."""
+
+    CACHE, CONFIG = pathlib.Path("/var/lib/pipeline-build/cache"), pathlib.Path("/etc/pipeline/build.conf")
+
+    def bound(self, setting):
+        text = self.CONFIG.read_text()
+        self.addCleanup(self.set, text)
+        self.set(f"{text}{setting}\n")
+
+    def set(self, text):
+        self.CONFIG.write_text(text)
+        suite.run("systemctl", "restart", "pipeline-build.service")
+
+    def kept(self):
+        """Bytes of each track."""
+        return {path.stem: int(path.read_text()) for path in self.CACHE.glob("*.size")}
+
+    def built(self, track):
+        Repository(track).commit(runner(track))
+        self.assertEqual(code(self.build(track, "main")), 200)
+        self.assert_nothing_is_left()
+        time.sleep(1)
+
+    def test_of_one_track(self):
+        self.bound("TrackCache=1M")
+        self.built("bulky")
+        self.assertNotIn("test_runners.bulky", self.kept())
+        self.assertFalse((self.CACHE / "test_runners.bulky").exists())
+
+    def test_of_all_tracks(self):
+        self.built("oldest")
+        size = self.kept()["test_runners.oldest"]
+        self.bound(f"Cache={size * 5 // 2}")
+        for track in ("middle", "newest"):
+            self.built(track)
+        self.assertEqual(set(self.kept()), {"test_runners.middle", "test_runners.newest"})
+        self.assertLessEqual(sum(self.kept().values()), size * 5 // 2)
 
 
 class ByHand(unittest.TestCase):
@@ -259,6 +317,17 @@ class NoNetwork(Case):
 
 
 class Death(Case):
+    def test_a_builder_that_is_stopped_ends_its_build_first(self):
+        Repository("stopped").commit(runner("stopped", DOCKERFILE + "RUN sleep 3\n"))
+        client = suite.Client(suite.UNIX)
+        client.send(action="build_container", track_slug="stopped", channel="test_runners", git_reference="main")
+        while not suite.scopes("pipeline-build"):
+            time.sleep(0.1)
+        suite.run("systemctl", "stop", BUILDER)
+        self.addCleanup(suite.run, "systemctl", "start", BUILDER)
+        reply = client.receive()
+        self.assertEqual((code(reply), reply["response"]["status"]), (200, "built"), reply)
+
     def test_a_build_whose_service_is_killed_is_done_once_more(self):
         Repository("killed").commit(runner("killed", DOCKERFILE + "RUN sleep 3\n"))
         client = suite.Client(suite.UNIX)
