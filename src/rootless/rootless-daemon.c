@@ -8,6 +8,8 @@
 #include "shared/log.h"
 
 #include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -15,6 +17,49 @@
 #include <unistd.h>
 
 #define BACKLOG 256
+
+int rootless_parse_options(const RootlessProgram *program, int argc, char **argv, RootlessOptions *ret)
+{
+        const struct option options[] = {
+                { "help", no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },
+                { "socket", required_argument, NULL, 's' },
+                { "folder", required_argument, NULL, 'f' },
+                { "runtime", required_argument, NULL, 'r' },
+                { "config", required_argument, NULL, 'c' },
+                { program->own_option, required_argument, NULL, 'o' },
+                {},
+        };
+        const struct {
+                int option;
+                const char **value;
+        } values[] = { { 's', &ret->socket },
+                       { 'f', &ret->folder },
+                       { 'r', &ret->runtime },
+                       { 'c', &ret->config },
+                       { 'o', &ret->own } };
+
+        bool is_good = true;
+
+        *ret = (RootlessOptions){};
+        for (int c; (c = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
+                if (c == 'h' || c == 'V') {
+                        if (c == 'h')
+                                (void) fputs(program->usage, stdout);
+                        else
+                                printf("%s " PROJECT_VERSION "\n", program->name);
+                        return EXIT_SUCCESS + 1;
+                }
+                is_good = is_good && c != '?';
+                for (size_t i = 0; i < ARRAY_SIZE(values); i++)
+                        if (values[i].option == c)
+                                *values[i].value = optarg;
+        }
+        if (is_good && optind == argc)
+                return 0;
+        (void) fputs(program->usage, stderr);
+        return EXIT_FAILURE + 1;
+}
 
 int rootless_enter(const char *socket_unit, Identity *ret)
 {

@@ -9,14 +9,7 @@
 #include "shared/log.h"
 
 #include <errno.h>
-#include <getopt.h>
-#include <stdio.h>
 #include <string.h>
-
-typedef struct Options {
-        const char *socket, *folder, *runtime, *config, *init_program;
-        bool ends; /* --help, --version */
-} Options;
 
 static const char usage_text[] =
         "usage: pipeline-sandboxd [--socket=PATH] [--folder=DIR] [--runtime=DIR] [--config=FILE] "
@@ -33,38 +26,11 @@ static const char usage_text[] =
         "  --init=FILE      the first process of containers (default: " PKGLIBEXECDIR "/pipeline-init)\n"
         "  --version, --help\n";
 
-static int parse_options(int argc, char **argv, Options *options)
-{
-        static const struct option long_options[] = {
-                { "socket", required_argument, NULL, 's' },  { "folder", required_argument, NULL, 'f' },
-                { "runtime", required_argument, NULL, 'r' }, { "config", required_argument, NULL, 'c' },
-                { "init", required_argument, NULL, 'i' },    { "version", no_argument, NULL, 'V' },
-                { "help", no_argument, NULL, 'h' },          {},
-        };
-        const struct {
-                int option;
-                const char **value;
-        } values[] = { { 's', &options->socket },
-                       { 'f', &options->folder },
-                       { 'r', &options->runtime },
-                       { 'c', &options->config },
-                       { 'i', &options->init_program } };
+static const RootlessProgram program = { .name = "pipeline-sandboxd",
+                                         .usage = usage_text,
+                                         .own_option = "init" };
 
-        for (int c; (c = getopt_long(argc, argv, "", long_options, NULL)) >= 0;) {
-                options->ends = options->ends || c == 'h' || c == 'V';
-                if (c == 'h' || c == 'V')
-                        (void) fputs(c == 'h' ? usage_text : "pipeline-sandboxd " PROJECT_VERSION "\n",
-                                     stdout);
-                else if (c == '?')
-                        return -EINVAL;
-                for (size_t i = 0; i < ARRAY_SIZE(values); i++)
-                        if (values[i].option == c)
-                                *values[i].value = optarg;
-        }
-        return optind < argc ? -EINVAL : 0;
-}
-
-static int read_config(const Options *options, Config *ret)
+static int read_config(const RootlessOptions *options, Config *ret)
 {
         _cleanup_free_ char *error = NULL;
         int r = config_read(options->config ?: SYSCONFDIR "/sandbox.conf", ret, &error);
@@ -76,14 +42,14 @@ static int read_config(const Options *options, Config *ret)
         return r > 0 ? -EINVAL : r;
 }
 
-static int serve(const Options *options, const Config *config, const Identity *identity)
+static int serve(const RootlessOptions *options, const Config *config, const Identity *identity)
 {
         _cleanup_free_ char *folder = NULL, *runtime = NULL;
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
         _cleanup_(manager_done) Manager manager = {};
         int doors[ORDER_DOORS_MAX], r;
         ManagerOptions manager_options = {
-                .init_program = options->init_program ?: PKGLIBEXECDIR "/pipeline-init",
+                .init_program = options->own ?: PKGLIBEXECDIR "/pipeline-init",
                 .doors = doors,
                 .by_hand = !getenv("NOTIFY_SOCKET"),
         };
@@ -109,17 +75,15 @@ static int serve(const Options *options, const Config *config, const Identity *i
 
 int main(int argc, char **argv)
 {
-        Options options = {};
+        RootlessOptions options;
         Identity identity;
         Config config;
+        int r;
 
-        log_open("pipeline-sandboxd");
-        if (parse_options(argc, argv, &options) < 0) {
-                (void) fputs(usage_text, stderr);
-                return EXIT_FAILURE;
-        }
-        if (options.ends)
-                return EXIT_SUCCESS;
+        log_open(program.name);
+        r = rootless_parse_options(&program, argc, argv, &options);
+        if (r > 0)
+                return r - 1;
         if (read_config(&options, &config) < 0 || rootless_enter("pipeline-sandbox.socket", &identity) < 0)
                 return EXIT_FAILURE;
         return serve(&options, &config, &identity) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
