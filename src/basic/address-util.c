@@ -84,7 +84,6 @@ static bool six_is_public(const struct in6_addr *six)
 {
         static const Network others[] = {
                 { 0x20010000, 23 }, /* protocols; Teredo among them */
-                { 0x20010db8, 32 }, /* documentation */
                 { 0x20020000, 16 }, /* 6to4: leads to an IPv4 address */
         };
         uint32_t head = ntohl(six->s6_addr32[0]);
@@ -103,13 +102,44 @@ bool address_is_public(const struct sockaddr *address)
         return get_four(address, &four) ? four_is_public(four) : six && six_is_public(six);
 }
 
-bool address_is_same(const struct sockaddr *a, const struct sockaddr *b)
+/* As 16 bytes; IPv4 mapped. */
+static bool get_bytes(const struct sockaddr *address, struct in6_addr *ret)
 {
-        const struct in6_addr *six_a = six_of(a), *six_b = six_of(b);
-        uint32_t four_a, four_b;
-        bool a_is_four = get_four(a, &four_a), b_is_four = get_four(b, &four_b);
+        uint32_t four;
 
-        if (a_is_four || b_is_four)
-                return a_is_four && b_is_four && four_a == four_b;
-        return six_a && six_b && IN6_ARE_ADDR_EQUAL(six_a, six_b);
+        *ret = (struct in6_addr){ .s6_addr = { [10] = 0xff, [11] = 0xff } };
+        if (get_four(address, &four))
+                ret->s6_addr32[3] = htonl(four);
+        else if (six_of(address))
+                *ret = *six_of(address);
+        else
+                return false;
+        return true;
+}
+
+/* A mask of no bits is that of a way to everywhere. */
+static void get_mask(const struct sockaddr *mask, struct in6_addr *ret)
+{
+        static const struct in6_addr all = { .s6_addr32 = { ~0U, ~0U, ~0U, ~0U } };
+        const struct in6_addr *six = mask ? six_of(mask) : NULL;
+
+        *ret = all;
+        if (mask && mask->sa_family == AF_INET)
+                ret->s6_addr32[3] = ((const struct sockaddr_in *) mask)->sin_addr.s_addr ?: ~0U;
+        else if (six && !IN6_IS_ADDR_UNSPECIFIED(six))
+                *ret = *six;
+}
+
+bool address_is_near(const struct sockaddr *address, const struct sockaddr *other,
+                     const struct sockaddr *mask)
+{
+        struct in6_addr a, b, bits;
+
+        if (!get_bytes(address, &a) || !get_bytes(other, &b))
+                return false;
+        get_mask(mask, &bits);
+        for (size_t i = 0; i < 4; i++)
+                if (((a.s6_addr32[i] ^ b.s6_addr32[i]) & bits.s6_addr32[i]) != 0)
+                        return false;
+        return true;
 }

@@ -12,7 +12,10 @@ bool address_is_this_machine(const struct sockaddr *address);
 /* To the link, and to the services that a cloud has there for its machines. */
 bool address_is_link_local(const struct sockaddr *address);
 /* To somebody in the internet: none of those above, none that is set apart for private networks or for the
- * protocols themselves (IANA's special-purpose address registries). Any other family: false. */
+ * protocols themselves (IANA's special-purpose address registries; what is for documentation, which leads
+ * nowhere, counts as public). Any other family: false. */
 bool address_is_public(const struct sockaddr *address);
-/* Whether both are the same one; ports do not count. */
-bool address_is_same(const struct sockaddr *a, const struct sockaddr *b);
+/* Whether it is this one, or in its network: the bits of `mask` are equal. Without a mask, or where that is
+ * of no bits, all are. Ports do not count. */
+bool address_is_near(const struct sockaddr *address, const struct sockaddr *other,
+                     const struct sockaddr *mask);

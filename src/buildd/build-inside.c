@@ -33,22 +33,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHUNK_SIZE    (32U * 1024U)
-#define COPY_SIZE     (1U << 30)
-#define WORDS_MAX     40U
-#define PATHS         "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
-#define PLACE         "/run/build"
-#define STORAGE_ROOT  BUILD_STORAGE
-#define STORAGE_RUN   "/run/storage"
-#define CONTEXT       BUILD_WORK "/context"
-#define DOCKERFILE    BUILD_WORK "/Dockerfile"
-#define OUT           BUILD_WORK "/image"
-#define TEMPORARY     BUILD_WORK "/tmp"
-#define TRIAL         BUILD_WORK "/trial"
-#define FOLDERS_DEPTH 3U /* of an OCI layout */
-#define PROXY_PORT    3128
-#define PROXY_BACKLOG 256
-#define PROXY_URL     "http://127.0.0.1:3128"
+#define CHUNK_SIZE     (32U * 1024U)
+#define COPY_SIZE      (1U << 30)
+#define WORDS_MAX      40U
+#define PATHS          "PATH=/usr/sbin:/usr/bin:/sbin:/bin"
+#define PLACE          "/run/build"
+#define STORAGE_ROOT   BUILD_STORAGE
+#define STORAGE_RUN    "/run/storage"
+#define CONTEXT        BUILD_WORK "/context"
+#define DOCKERFILE     BUILD_WORK "/Dockerfile"
+#define OUT            BUILD_WORK "/image"
+#define TEMPORARY      BUILD_WORK "/tmp"
+#define TRIAL          BUILD_WORK "/trial"
+#define FOLDERS_DEPTH  3U /* of an OCI layout */
+#define PROXY_PORT     3128
+#define PROXY_BACKLOG  256
+#define EGRESS_SECONDS 10
+#define PROXY_URL      "http://127.0.0.1:3128"
 
 /* Says it to the service, and fails. */
 _printf_(2, 3) static int failed(const BuildInside *in, const char *format, ...)
@@ -104,11 +105,20 @@ static int open_egress(const BuildInside *in)
         const struct sockaddr_in address = { .sin_family = AF_INET,
                                              .sin_port = htons(PROXY_PORT),
                                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        const struct timeval patience = { .tv_sec = EGRESS_SECONDS };
+        char answer;
+        ssize_t r;
 
         if (fd < 0 || bind(fd, (const struct sockaddr *) &address, sizeof(address)) < 0 ||
             listen(fd, PROXY_BACKLOG) < 0)
                 return -errno;
-        return (int) MIN(fd_send(in->egress_fd, in->plan->job, strlen(in->plan->job), fd), 0);
+        r = fd_send(in->egress_fd, in->plan->job, strlen(in->plan->job), fd);
+        if (r < 0)
+                return (int) r;
+        if (setsockopt(in->egress_fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+                return -errno;
+        r = read_full(in->egress_fd, &answer, 1);
+        return r < 0 ? (int) r : r == 0 ? -ECONNREFUSED : 0;
 }
 
 /* The folder under a name that is the same for everybody: messages of programs tell of no path of the host.
@@ -396,9 +406,11 @@ static int prepare(const BuildInside *in)
                 r = -errno;
         if (r >= 0)
                 r = raise_loopback();
-        if (r >= 0 && in->egress_fd >= 0)
-                r = open_egress(in);
-        return r < 0 ? failed(in, "the place of the build cannot be made: %s", strerror(-r)) : 0;
+        if (r < 0)
+                return failed(in, "the place of the build cannot be made: %s", strerror(-r));
+        r = in->egress_fd < 0 ? 0 : open_egress(in);
+        return r < 0 ? failed(in, "steps have no network: pipeline-egress does not answer: %s", strerror(-r))
+                     : 0;
 }
 
 /* Returns the exit status of buildah, or -errno where it did not come to that. */

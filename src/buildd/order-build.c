@@ -315,11 +315,13 @@ static bool may_begin(Manager *manager, Build *build)
                 return false;
         }
         if (build->plan.network) {
-                build->inside.egress_fd = fd_connect_unix(EGRESS_SOCKET, SOCK_STREAM);
-                if (build->inside.egress_fd < 0) {
+                int fd = fd_connect_unix(EGRESS_SOCKET, SOCK_STREAM | SOCK_NONBLOCK);
+
+                build->inside.egress_fd = fd;
+                if (fd < 0 || fd_set_nonblock(fd, false) < 0) {
                         connection_refuse(build->connection, STATUS_SETUP_FAILED,
                                           "steps have no network: pipeline-egress.socket: %s",
-                                          strerror(-build->inside.egress_fd));
+                                          strerror(fd < 0 ? -fd : errno));
                         return false;
                 }
         }

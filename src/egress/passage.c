@@ -15,7 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define JOB_ID_SIZE 32U
+#define JOB_ID_SIZE     32U
+#define CONNECTIONS_MAX 64U /* at once; further ones wait */
 
 typedef struct Connection {
         Passage *passage;
@@ -116,7 +117,7 @@ static int on_listener(sd_event_source *source, int listener_fd, uint32_t events
         r = start_connection(passage, fd);
         if (r < 0)
                 log_warning("A connection of build %s cannot be served: %s", passage->job, strerror(-r));
-        if (passage->connections.n_members >= PASSAGE_CONNECTIONS_MAX)
+        if (passage->connections.n_members >= CONNECTIONS_MAX)
                 return sd_event_source_set_enabled(source, SD_EVENT_OFF);
         return 0;
 }
@@ -147,11 +148,13 @@ static int take_listener(Passage *passage, int peer_fd)
                 r = sd_event_add_io(passage->event, &passage->listener, fd, EPOLLIN, on_listener, passage);
         if (r >= 0)
                 r = sd_event_source_set_io_fd_own(passage->listener, true);
-        if (r >= 0) {
+        if (r >= 0)
                 fd = -EBADF;
+        if (r >= 0 && send(peer_fd, "", 1, MSG_NOSIGNAL) < 0)
+                r = -errno;
+        if (r >= 0)
                 log_struct(LOG_INFO, LOG_FIELDS({ "PIPELINE_JOB", passage->job }),
                            "Build %s may go to public addresses", passage->job);
-        }
         return r;
 }
 

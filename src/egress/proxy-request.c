@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A connection carries one request: fields that are for the proxy alone are dropped, and the server is told
- * to close, so nothing needs to be known of bodies. */
+/* A connection carries one request, to one server: fields that are for the proxy alone are dropped, the
+ * server is told to close, and how long the body is must be known, lest the next request go to the wrong
+ * one.
+ */
 
 #include "proxy-request.h"
 
@@ -46,7 +48,7 @@ static int parse_authority(char *text, uint64_t port, ProxyRequest *ret)
         char *host = text + is_six, *end = host + strspn(host, is_six ? SIX_LETTERS : HOST_LETTERS),
              *rest = end;
 
-        if (is_six && *rest++ != ']')
+        if (is_six && (*rest++ != ']' || !memchr(host, ':', (size_t) (end - host))))
                 return -EINVAL;
         if (*rest == ':' ? parse_uint64(rest + 1, 1, UINT16_MAX, &port) < 0 : *rest != '\0' || port == 0)
                 return -EINVAL;
@@ -118,13 +120,41 @@ static bool field_is_ours(const char *line)
         return false;
 }
 
+/* Content-Length says it, or there is none. */
+static int take_length(const char *line, size_t size, ProxyRequest *request, const char **ret_error)
+{
+        static const char name[] = "Content-Length:";
+        _cleanup_free_ char *value = NULL;
+
+        if (strncasecmp(line, "Transfer-Encoding:", strlen("Transfer-Encoding:")) == 0)
+                return bad(ret_error, "the size of its body is not said: Content-Length is wanted");
+        if (strncasecmp(line, name, strlen(name)) != 0)
+                return 0;
+        value = strndup(line + strlen(name), size - strlen(name));
+        if (!value)
+                return -ENOMEM;
+        for (size_t n = strlen(value); n > 0 && (value[n - 1] == ' ' || value[n - 1] == '\t'); n--)
+                value[n - 1] = '\0';
+        if (request->has_body ||
+            parse_uint64(value + strspn(value, " \t"), 0, UINT64_MAX, &request->body_size) < 0)
+                return bad(ret_error, "its Content-Length is none");
+        request->has_body = true;
+        return 0;
+}
+
 static int take_field(const char *line, size_t size, ProxyRequest *request, const char **ret_error)
 {
-        if (line[0] == ' ' || line[0] == '\t' || line[0] == ':' || !memchr(line, ':', size) ||
-            memchr(line, '\n', size) || memchr(line, '\r', size))
+        size_t name_size = strcspn(line, " \t:\r\n");
+        int r;
+
+        if (name_size == 0 || name_size >= size || line[name_size] != ':' || memchr(line, '\n', size) ||
+            memchr(line, '\r', size))
                 return bad(ret_error, "one of its fields is none");
         if (request->is_tunnel || field_is_ours(line))
                 return 0;
+        r = take_length(line, size, request, ret_error);
+        if (r != 0)
+                return r;
         return append(request, line, size + strlen(FIELD_END));
 }
 

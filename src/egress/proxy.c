@@ -18,11 +18,14 @@
 #include <stdio.h>
 #include <sys/time.h>
 
-#define HEAD_SECONDS    30
-#define CONNECT_SECONDS 15
-#define IDLE_MSEC       (300 * 1000)
-#define CHUNK_SIZE      (64U * 1024U)
-#define ANSWER_SIZE_MAX 1024U
+#define HEAD_SECONDS       30
+#define CONNECT_SECONDS    15
+#define IDLE_MSEC          (300 * 1000)
+#define CHUNK_SIZE         (64U * 1024U)
+#define ANSWER_SIZE_MAX    1024U
+#define LAST_SECONDS       1
+#define LAST_READS         64U
+#define SOCKET_BUFFER_SIZE (256 * 1024)
 
 typedef struct Exchange {
         int client_fd;
@@ -31,6 +34,26 @@ typedef struct Exchange {
         size_t size, head_size;
         ProxyRequest request;
 } Exchange;
+
+/* Sockets */
+
+static int set_timeout(int fd, int option, int seconds)
+{
+        const struct timeval time = { .tv_sec = seconds };
+
+        return setsockopt(fd, SOL_SOCKET, option, &time, sizeof(time)) < 0 ? -errno : 0;
+}
+
+/* What waits in the kernel for who does not read is of no build's memory: so it is not much. */
+static int limit_buffers(int fd)
+{
+        const int size = SOCKET_BUFFER_SIZE;
+
+        return setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) < 0 ||
+                               setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) < 0
+                       ? -errno
+                       : 0;
+}
 
 /* Answers of our own */
 
@@ -54,8 +77,14 @@ static void answer(const Exchange *exchange, unsigned status, const char *reason
                             "Content-Length: %zu\r\n\r\n%s\n",
                             status, reason, strlen(reason) + 1, reason);
 
-        if (send(exchange->client_fd, text, (size_t) size, MSG_NOSIGNAL) < 0)
-                log_debug("A step of build %s went away", exchange->job);
+        if (send(exchange->client_fd, text, (size_t) size, MSG_NOSIGNAL) < 0 ||
+            shutdown(exchange->client_fd, SHUT_WR) < 0 ||
+            set_timeout(exchange->client_fd, SO_RCVTIMEO, LAST_SECONDS) < 0)
+                return;
+        /* What is left unread would take the answer away with it. */
+        for (unsigned i = 0; i < LAST_READS; i++)
+                if (recv(exchange->client_fd, text, sizeof(text), 0) <= 0)
+                        return;
 }
 
 static int refuse(const Exchange *exchange, unsigned status, const char *reason)
@@ -66,13 +95,6 @@ static int refuse(const Exchange *exchange, unsigned status, const char *reason)
 }
 
 /* The request */
-
-static int set_timeout(int fd, int option, int seconds)
-{
-        const struct timeval time = { .tv_sec = seconds };
-
-        return setsockopt(fd, SOL_SOCKET, option, &time, sizeof(time)) < 0 ? -errno : 0;
-}
 
 static int read_head(Exchange *exchange)
 {
@@ -100,6 +122,8 @@ static int read_request(Exchange *exchange)
         int r = set_timeout(exchange->client_fd, SO_RCVTIMEO, HEAD_SECONDS);
 
         if (r >= 0)
+                r = limit_buffers(exchange->client_fd);
+        if (r >= 0)
                 r = read_head(exchange);
         if (r >= 0)
                 r = proxy_request_parse(exchange->data, exchange->head_size, &exchange->request, &error);
@@ -110,13 +134,13 @@ static int read_request(Exchange *exchange)
 
 /* Its server */
 
-/* Public, and none of this machine's own. */
+/* Public, none of this machine's own, and none of the networks that it is in: those are neighbours. */
 static bool may_connect(const struct sockaddr *address, const struct ifaddrs *own)
 {
         if (!address_is_public(address))
                 return false;
         for (; own; own = own->ifa_next)
-                if (own->ifa_addr && address_is_same(own->ifa_addr, address))
+                if (own->ifa_addr && address_is_near(address, own->ifa_addr, own->ifa_netmask))
                         return false;
         return true;
 }
@@ -126,9 +150,17 @@ static int connect_to(const struct addrinfo *address)
         _cleanup_close_ int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
         int r = fd < 0 ? -errno : set_timeout(fd, SO_SNDTIMEO, CONNECT_SECONDS);
 
+        if (r >= 0)
+                r = limit_buffers(fd);
         if (r < 0)
                 return r;
         return connect(fd, address->ai_addr, address->ai_addrlen) < 0 ? -errno : TAKE_FD(fd);
+}
+
+/* Which names there are inside is not for builds to know. */
+static int refuse_name(const Exchange *exchange)
+{
+        return refuse(exchange, 403, "there is no public address of that name");
 }
 
 static int connect_to_first(const Exchange *exchange, const struct addrinfo *addresses)
@@ -148,8 +180,10 @@ static int connect_to_first(const Exchange *exchange, const struct addrinfo *add
         freeifaddrs(own);
         if (fd >= 0)
                 return fd;
-        return is_inside ? refuse(exchange, 403, "builds may go to public addresses alone")
-                         : refuse(exchange, 502, "the server cannot be reached");
+        if (!is_inside)
+                return refuse(exchange, 502, "the server cannot be reached");
+        say(exchange, LOG_NOTICE, "that leads inside");
+        return refuse_name(exchange);
 }
 
 static int connect_to_server(const Exchange *exchange)
@@ -161,12 +195,14 @@ static int connect_to_server(const Exchange *exchange)
         char port[8];
         int fd, r;
 
-        if (request->port != 80 && request->port != 443)
-                return refuse(exchange, 403, "builds may go to the ports 80 and 443 alone");
+        if (request->port != (request->is_tunnel ? 443 : 80))
+                return refuse(exchange, 403, "builds may use http at port 80 and CONNECT to port 443 alone");
         (void) snprintf(port, sizeof(port), "%u", request->port);
         r = getaddrinfo(request->host, port, &hints, &addresses);
-        if (r != 0)
-                return refuse(exchange, 502, gai_strerror(r));
+        if (r != 0) {
+                say(exchange, LOG_NOTICE, gai_strerror(r));
+                return refuse_name(exchange);
+        }
         fd = connect_to_first(exchange, addresses);
         freeaddrinfo(addresses);
         return fd;
@@ -178,6 +214,7 @@ typedef struct Way {
         int from, to;
         char data[CHUNK_SIZE];
         size_t size, sent;
+        uint64_t left; /* to be read yet, at most */
         bool is_over;
 } Way;
 
@@ -189,7 +226,8 @@ static struct pollfd wanted(const Way *way)
                                      : (struct pollfd){ .fd = way->from, .events = POLLIN };
 }
 
-/* < 0: neither side is to be served any more. */
+/* < 0: neither side is to be served any more. More than is due is another request: its sender is to open a
+ * connection for it. */
 static int go_on(Way *way)
 {
         bool sends = way->sent < way->size;
@@ -200,9 +238,12 @@ static int go_on(Way *way)
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         if (sends)
                 way->sent += (size_t) n;
+        else if ((uint64_t) n > way->left)
+                return -EBADMSG;
         else {
                 way->size = (size_t) n;
                 way->sent = 0;
+                way->left -= (uint64_t) n;
                 way->is_over = n == 0;
         }
         return way->is_over && shutdown(way->to, SHUT_WR) < 0 ? -errno : 0;
@@ -228,6 +269,11 @@ static int begin(const Exchange *exchange, Way *up, Way *down)
         const ProxyRequest *request = &exchange->request;
         size_t rest = exchange->size - exchange->head_size;
 
+        up->left = down->left = UINT64_MAX;
+        if (!request->is_tunnel) {
+                rest = MIN(rest, request->body_size);
+                up->left = request->body_size - rest;
+        }
         if (request->head.size + rest > sizeof(up->data))
                 return -EMSGSIZE;
         if (request->head.size > 0)

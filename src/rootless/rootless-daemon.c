@@ -38,7 +38,6 @@ int rootless_parse_options(const RootlessProgram *program, int argc, char **argv
                        { 'r', &ret->runtime },
                        { 'c', &ret->config },
                        { 'o', &ret->own } };
-
         bool is_good = true;
 
         *ret = (RootlessOptions){};

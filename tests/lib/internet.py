@@ -12,9 +12,10 @@ import time
 import suite
 
 NAMESPACE = "internet"
-PUBLIC, OWN, PRIVATE = "203.0.113.10", "203.0.113.1", "10.9.9.9"
+PUBLIC, PRIVATE = "203.0.113.10", "10.9.9.9"
+OWN, NEIGHBOUR = "198.51.100.1", "198.51.100.7"  # public by themselves; of the host, and in its network
 METADATA, SHARED = "169.254.169.254", "100.100.100.200"
-ADDRESSES = (PUBLIC, PRIVATE, METADATA, SHARED)
+ADDRESSES = (PUBLIC, PRIVATE, METADATA, SHARED, NEIGHBOUR)
 PORTS = (80, 443, 8080)
 HOSTS = pathlib.Path("/etc/hosts")
 
@@ -34,7 +35,7 @@ class Internet:
         suite.run("ip", "link", "set", "out", "up")
         for address in ADDRESSES:
             suite.run("ip", "-n", NAMESPACE, "address", "add", f"{address}/24", "dev", "in")
-            if address != PUBLIC:
+            if address != NEIGHBOUR:
                 suite.run("ip", "route", "add", f"{address}/32", "dev", "out")
         suite.run("ip", "-n", NAMESPACE, "link", "set", "in", "up")
         with HOSTS.open("a") as f:

@@ -15,7 +15,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import suite
 from builds import BUILDER, DOCKERFILE, ENVIRONMENT, GIT, SETTINGS, SOURCE, Case, Repository, code, configure, runner, set_up, tear_down
-from internet import METADATA, OWN, PRIVATE, PUBLIC, SHARED, Internet
+from internet import METADATA, NEIGHBOUR, OWN, PRIVATE, PUBLIC, SHARED, Internet
 
 
 def setUpModule():
@@ -24,6 +24,15 @@ def setUpModule():
 
 def tearDownModule():
     tear_down()
+
+
+def begin(track, **more):
+    """A build that is under way; its client."""
+    client = suite.Client(suite.UNIX)
+    client.send(action="build_container", track_slug=track, channel="test_runners", git_reference="main", **more)
+    while not suite.scopes("pipeline-build"):
+        time.sleep(0.1)
+    return client
 
 
 class Building(Case):
@@ -123,11 +132,7 @@ class Building(Case):
 
     def test_a_cancelled_build_ends_and_leaves_nothing(self):
         Repository("endless").commit(runner("x", DOCKERFILE + "RUN sleep 1000\n"))
-        client = suite.Client(suite.UNIX)
-        client.send(action="build_container", id="endless", track_slug="endless", channel="test_runners",
-                    git_reference="main")
-        while not suite.scopes("pipeline-build"):
-            time.sleep(0.1)
+        client = begin("endless", id="endless")
         self.assertEqual(self.ask(action="cancel", id="endless")["response"], {"cancelled": 1})
         self.assertEqual(code(client.receive()), 403)
         while suite.scopes("pipeline-build"):
@@ -270,20 +275,30 @@ esac | nc -w 20 127.0.0.1 3128 | tr -d '\\r' | sed -n '1s/[^ ]* \\([0-9]*\\).*/\
         self.assertIn("files.example.org port 80: connected", said)
 
     def test_what_is_not_public_is_refused(self):
-        good = {f"http://{PUBLIC}/hello": "200 hello from the internet", "files.example.org:443": "200 hello from the internet",
-                f"{PUBLIC}:80": "200 hello from the internet"}
-        inside = [f"{host}:{port}" for port in (80, 443) for host in
-                  (PRIVATE, METADATA, SHARED, OWN, "127.0.0.1", "0.0.0.0", "[::1]", "[::ffff:203.0.113.1]", "localhost",
-                   "inside.example.org")]
-        others = {f"{PUBLIC}:8080": "403", "nothing.example.org:80": "502", f"{PUBLIC}": "400", "http://": "400",
-                  f"http://user@{PUBLIC}/": "400", f"http://{PUBLIC}:8080/hello": "403"}
-        answers = self.answers("refused", *good, *inside, f"http://{METADATA}/hello", *others)
+        good = {f"http://{PUBLIC}/hello": "200 hello from the internet", f"{PUBLIC}:443": "200 hello from the internet",
+                "files.example.org:443": "200 hello from the internet"}
+        hosts = (PRIVATE, METADATA, SHARED, OWN, NEIGHBOUR, "127.0.0.1", "0.0.0.0", "[::1]", f"[::ffff:{OWN}]",
+                 f"[::ffff:{METADATA}]", "localhost", "inside.example.org", "nothing.example.org")
+        inside = [form.format(host) for host in hosts for form in ("{}:443", "http://{}/hello")]
+        others = {f"{PUBLIC}:8080": "403", f"{PUBLIC}:80": "403", f"http://{PUBLIC}:8080/hello": "403", f"{PUBLIC}": "400",
+                  "http://": "400", f"http://user@{PUBLIC}/": "400"}
+        answers = self.answers("refused", *good, *inside, *others)
         for target, expected in good.items():
             self.assertEqual(answers[target], expected, target)
-        for target in [*inside, f"http://{METADATA}/hello"]:
-            self.assertEqual(answers[target], "403 builds may go to public addresses alone", target)
+        for target in inside:
+            self.assertEqual(answers[target], "403 there is no public address of that name", target)
         for target, expected in others.items():
             self.assertEqual(answers[target].split()[0], expected, target)
+
+    def test_a_connection_is_for_one_request(self):
+        """Else the second would go to the server of the first."""
+        Repository("reuse").commit(runner("x", DOCKERFILE + (
+            "RUN (printf 'GET http://203.0.113.10/hello HTTP/1.1\\r\\n\\r\\n'; sleep 2; "
+            "printf 'GET http://203.0.113.10/large HTTP/1.1\\r\\n\\r\\n'; sleep 2) | nc 127.0.0.1 3128 >/out; "
+            "test $(grep -c '^HTTP/1.. 200' /out) = 1\n"
+            "RUN printf 'POST http://203.0.113.10/hello HTTP/1.1\\r\\nContent-Length: 3\\r\\n\\r\\nabcGET http://10.9.9.9/' "
+            "| nc -w 5 127.0.0.1 3128 | grep -q '^HTTP/1.. 501'\n")))
+        self.assertEqual(code(self.build("reuse", "main")), 200)
 
     def test_connections_end_with_their_build(self):
         Repository("held").commit(runner("x", DOCKERFILE + (
@@ -291,6 +306,8 @@ esac | nc -w 20 127.0.0.1 3128 | tr -d '\\r' | sed -n '1s/[^ ]* \\([0-9]*\\).*/\
         reply = self.build("held", "main", execution_timeout=10)
         self.assertEqual(code(reply), 401, reply)
         self.assert_nothing_is_left()
+        said = suite.run("journalctl", "--output=cat", "--unit=pipeline-egress", f"PIPELINE_JOB={reply['context']['job']}")
+        self.assertIn("203.0.113.10 port 443: connected", said)
         main = suite.main_pid("pipeline-egress.service")
         for _ in range(100):
             if not pathlib.Path(f"/proc/{main}/task/{main}/children").read_text():
@@ -309,7 +326,7 @@ esac | nc -w 20 127.0.0.1 3128 | tr -d '\\r' | sed -n '1s/[^ ]* \\([0-9]*\\).*/\
 
 class NoNetwork(Case):
     def test_without_the_setting_there_is_no_proxy(self):
-        Repository("alone").commit(runner("x", DOCKERFILE + "RUN env | grep -i proxy || ! nc 127.0.0.1 3128\n"))
+        Repository("alone").commit(runner("x", DOCKERFILE + "RUN ! env | grep -qi proxy && ! nc 127.0.0.1 3128\n"))
         self.assertEqual(code(self.build("alone", "main")), 200)
         self.assertNotEqual(subprocess.run(["runuser", "-u", "pipeline-builder", "--", "python3", "-c", (
             "import socket; s = socket.socket(socket.AF_UNIX); "
@@ -319,10 +336,7 @@ class NoNetwork(Case):
 class Death(Case):
     def test_a_builder_that_is_stopped_ends_its_build_first(self):
         Repository("stopped").commit(runner("stopped", DOCKERFILE + "RUN sleep 3\n"))
-        client = suite.Client(suite.UNIX)
-        client.send(action="build_container", track_slug="stopped", channel="test_runners", git_reference="main")
-        while not suite.scopes("pipeline-build"):
-            time.sleep(0.1)
+        client = begin("stopped")
         suite.run("systemctl", "stop", BUILDER)
         self.addCleanup(suite.run, "systemctl", "start", BUILDER)
         reply = client.receive()
@@ -330,10 +344,7 @@ class Death(Case):
 
     def test_a_build_whose_service_is_killed_is_done_once_more(self):
         Repository("killed").commit(runner("killed", DOCKERFILE + "RUN sleep 3\n"))
-        client = suite.Client(suite.UNIX)
-        client.send(action="build_container", track_slug="killed", channel="test_runners", git_reference="main")
-        while not suite.scopes("pipeline-build"):
-            time.sleep(0.1)
+        client = begin("killed")
         os.kill(suite.main_pid("pipeline-build.service"), 9)
         reply = client.receive()
         self.assertEqual((code(reply), reply["response"]["status"]), (200, "built"), reply)

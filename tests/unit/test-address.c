@@ -87,7 +87,6 @@ static void test_public(void **state)
                                           "64:ff9b:1::1",
                                           "100::1",
                                           "2001::1",
-                                          "2001:db8::1",
                                           "2002:a9fe:a9fe::1",
                                           "4000::1",
                                           "fc00::1",
@@ -117,21 +116,28 @@ static void test_this_machine_and_the_link(void **state)
         expect(address_is_link_local, other, false);
 }
 
-static bool are_same(const char *a, const char *b)
+static bool is_near(const char *address, const char *other, const char *mask)
 {
-        Address one = parse(a), other = parse(b);
+        Address a = parse(address), b = parse(other), bits = parse(mask ?: "::");
 
-        return address_is_same(&one.any, &other.any);
+        return address_is_near(&a.any, &b.any, mask ? &bits.any : NULL);
 }
 
-static void test_same(void **state)
+static void test_near(void **state)
 {
-        assert_true(are_same("1.1.1.1", "1.1.1.1"));
-        assert_true(are_same("1.1.1.1", "::ffff:1.1.1.1"));
-        assert_true(are_same("2600::1", "2600:0::1"));
-        assert_false(are_same("1.1.1.1", "1.1.1.2"));
-        assert_false(are_same("2600::1", "2600::2"));
-        assert_false(are_same("1.1.1.1", "2600::1"));
+        assert_true(is_near("1.1.1.1", "1.1.1.1", NULL));
+        assert_true(is_near("::ffff:1.1.1.1", "1.1.1.1", NULL));
+        assert_true(is_near("1.1.1.1", "1.1.1.9", "255.255.255.0"));
+        assert_true(is_near("::ffff:1.1.1.1", "1.1.1.9", "255.255.255.0"));
+        assert_true(is_near("1.1.1.1", "1.1.1.1", "0.0.0.0"));
+        assert_true(is_near("2600::1", "2600:0::1", NULL));
+        assert_true(is_near("2600::1", "2600::9:1", "ffff:ffff:ffff:ffff::"));
+        assert_false(is_near("1.1.1.1", "1.1.1.2", NULL));
+        assert_false(is_near("1.1.1.1", "1.1.2.1", "255.255.255.0"));
+        assert_false(is_near("1.1.1.1", "2.2.2.2", "0.0.0.0"));
+        assert_false(is_near("2600::1", "2600::2", NULL));
+        assert_false(is_near("2600::1", "2600:0:0:1::1", "ffff:ffff:ffff:ffff::"));
+        assert_false(is_near("1.1.1.1", "2600::1", NULL));
 }
 
 static void test_other_families(void **state)
@@ -148,7 +154,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_public),
                 cmocka_unit_test(test_this_machine_and_the_link),
-                cmocka_unit_test(test_same),
+                cmocka_unit_test(test_near),
                 cmocka_unit_test(test_other_families),
         };
 

@@ -65,12 +65,28 @@ static void test_the_absolute_form(void **state)
               "POST / HTTP/1.0\r\nHost: a:8080\r\nConnection: close\r\nContent-Length: 3\r\n\r\n");
         check("GET http://[2600::1]?q HTTP/1.1\r\n\r\n", "2600::1", 80,
               "GET /?q HTTP/1.1\r\nHost: [2600::1]\r\nConnection: close\r\n\r\n");
+        refuse("POST http://a/ HTTP/1.1\r\nContent-Length: 3\r\ncontent-length: 3\r\n\r\n");
+        refuse("POST http://a/ HTTP/1.1\r\nContent-Length: +3\r\n\r\n");
+        refuse("POST http://a/ HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
         refuse("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         refuse("GET https://a/ HTTP/1.1\r\n\r\n");
         refuse("GET http:///x HTTP/1.1\r\n\r\n");
         refuse("GET http://user:word@a/ HTTP/1.1\r\n\r\n");
         refuse("GET http://a#b HTTP/1.1\r\n\r\n");
         refuse("GET http://a/\x7f HTTP/1.1\r\n\r\n");
+}
+
+static void test_the_body(void **state)
+{
+        static const char with[] = "POST http://a/ HTTP/1.1\r\nContent-Length:  12 \r\n\r\n";
+        static const char without[] = "GET http://a/ HTTP/1.1\r\n\r\n";
+        _cleanup_(proxy_request_done) ProxyRequest request = {}, other = {};
+        const char *error = NULL;
+
+        assert_int_equal(proxy_request_parse(with, strlen(with), &request, &error), 0);
+        assert_int_equal(request.body_size, 12);
+        assert_int_equal(proxy_request_parse(without, strlen(without), &other, &error), 0);
+        assert_int_equal(other.body_size, 0);
 }
 
 static void test_what_is_no_request(void **state)
@@ -82,6 +98,10 @@ static void test_what_is_no_request(void **state)
         refuse("GET http://a/ HTTP/1.1\r\n folded: x\r\n\r\n");
         refuse("GET http://a/ HTTP/1.1\r\nA: b\nC: d\r\n\r\n");
         refuse("GET http://a/ HTTP/1.1\r\nnothing\r\n\r\n");
+        refuse("GET http://a/ HTTP/1.1\r\nHost : b\r\n\r\n");
+        refuse("GET http://a/ HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n");
+        refuse("GET http://a/ HTTP/1.1\r\n: b\r\n\r\n");
+        refuse("CONNECT [cafe.be]:443 HTTP/1.1\r\n\r\n");
         refuse("G-T http://a/ HTTP/1.1\r\n\r\n");
         refuse(long_host);
         free(long_host);
@@ -93,6 +113,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_tunnels),
                 cmocka_unit_test(test_the_absolute_form),
+                cmocka_unit_test(test_the_body),
                 cmocka_unit_test(test_what_is_no_request),
         };
 
