@@ -143,6 +143,8 @@ class Audit:
 
     def differences(self):
         now = self.state()
+        if set(now["keys"]) < set(self.base["keys"]):  # the kernel collects keys when it likes
+            self.base["keys"] = now["keys"]
         found = [f"{key}: {now[key]} instead of {self.base[key]}" for key in now if now[key] != self.base[key]]
         for key in ("processes", "files", "descriptors"):
             if now[key] != self.base[key]:
