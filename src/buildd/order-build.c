@@ -315,13 +315,14 @@ static bool may_begin(Manager *manager, Build *build)
                 return false;
         }
         if (build->plan.network) {
-                int fd = fd_connect_unix(EGRESS_SOCKET, SOCK_STREAM | SOCK_NONBLOCK);
+                int r = build->inside.egress_fd =
+                        fd_connect_unix(EGRESS_SOCKET, SOCK_STREAM | SOCK_NONBLOCK);
 
-                build->inside.egress_fd = fd;
-                if (fd < 0 || fd_set_nonblock(fd, false) < 0) {
+                if (r >= 0)
+                        r = fd_set_nonblock(build->inside.egress_fd, false);
+                if (r < 0) {
                         connection_refuse(build->connection, STATUS_SETUP_FAILED,
-                                          "steps have no network: pipeline-egress.socket: %s",
-                                          strerror(fd < 0 ? -fd : errno));
+                                          "steps have no network: pipeline-egress.socket: %s", strerror(-r));
                         return false;
                 }
         }

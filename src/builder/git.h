@@ -13,7 +13,7 @@
 /* Runs `git -C repository WORDS…`; `words` is ended by NULL. */
 int git_run(const Work *work, const char *const *words, usec_t timeout_usec, size_t output_max,
             ProcessResult *ret) _warn_unused_;
-/* Ends the build with why git failed. */
+/* Ends the build with why git failed; what the result has of that is cut to it. */
 int git_failed(Work *work, ProcessResult *result, const char *what) _warn_unused_;
 /* The first line that git wrote; borrowed from the result. */
 int git_text(ProcessResult *result, char **ret) _warn_unused_;

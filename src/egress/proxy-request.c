@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A connection carries one request, to one server: fields that are for the proxy alone are dropped, the
- * server is told to close, and how long the body is must be known, lest the next request go to the wrong
- * one.
- */
+ * server is told to close, and the size of the body must be known, lest the next request go there too. */
 
 #include "proxy-request.h"
 

@@ -226,13 +226,14 @@ static struct pollfd wanted(const Way *way)
                                      : (struct pollfd){ .fd = way->from, .events = POLLIN };
 }
 
-/* < 0: neither side is to be served any more. More than is due is another request: its sender is to open a
- * connection for it. */
+/* < 0: neither side is to be served any more. What comes behind all that was due is another request: its
+ * sender is to open a connection for it. */
 static int go_on(Way *way)
 {
+        size_t room = (size_t) MIN((uint64_t) sizeof(way->data), MAX(way->left, UINT64_C(1)));
         bool sends = way->sent < way->size;
         ssize_t n = sends ? send(way->to, way->data + way->sent, way->size - way->sent, MSG_NOSIGNAL)
-                          : recv(way->from, way->data, sizeof(way->data), 0);
+                          : recv(way->from, way->data, room, 0);
 
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;
