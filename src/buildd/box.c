@@ -40,7 +40,7 @@ struct Box {
         sd_event_source *child, *timer, *memory_watch, *pids_watch;
         usec_t started_usec; /* 0: not yet */
         uint64_t written;
-        bool is_over;
+        bool is_over, is_ended;
 };
 
 static const char *const limit_names[_BOX_FAULT_MAX] = {
@@ -91,7 +91,9 @@ static int on_limit_event(sd_event_source *source, int fd, uint32_t events, void
         BoxFault what;
 
         if (box_check_fault(box, &what))
-                fault(box, what, "a limit of the control group");
+                fault(box, what,
+                      what == BOX_MEMORY ? "the build takes too much memory"
+                                         : "the build has too many processes");
         return 0;
 }
 
@@ -111,6 +113,11 @@ void box_set_written(Box *box, uint64_t bytes)
         box->written = MAX(box->written, bytes);
         if (bytes > box->inside.plan->limits.written_bytes)
                 fault(box, BOX_WRITTEN, "the build takes too much disk");
+}
+
+void box_end_for_disk(Box *box)
+{
+        fault(box, BOX_DIED, "the disk that builds are on is nearly full");
 }
 
 static char *read_errors(const Box *box)
@@ -291,10 +298,11 @@ int box_new(const BoxOptions *options, Box **ret)
 }
 
 /* The end of its first process is the end of all: it is PID 1 of their namespace. */
-Box *box_free(Box *box)
+void box_end(Box *box)
 {
-        if (!box)
-                return NULL;
+        if (box->is_ended)
+                return;
+        box->is_ended = box->is_over = true;
         sd_event_source_disable_unref(box->child);
         if (cgroup_is_open(&box->cgroup) && cgroup_kill(&box->cgroup) < 0)
                 log_debug("The control group of build %s is gone already", box->inside.plan->job);
@@ -305,6 +313,13 @@ Box *box_free(Box *box)
         sd_event_source_disable_unref(box->memory_watch);
         sd_event_source_disable_unref(box->pids_watch);
         cgroup_done(&box->cgroup);
+}
+
+Box *box_free(Box *box)
+{
+        if (!box)
+                return NULL;
+        box_end(box);
         free(box);
         return NULL;
 }

@@ -25,13 +25,14 @@ const char *box_fault_limit(BoxFault fault);
 
 typedef struct Box Box;
 
+/* The box may be ended in any of them, and freed in none. */
 typedef struct BoxHandlers {
         /* It is in its scope, and begins. */
         void (*started)(Box *box, void *userdata);
         void (*frame)(Box *box, const Frame *frame, void *userdata);
         /* Its queue is empty again. */
         void (*drained)(Box *box, void *userdata);
-        /* It ends early. Called once; the box may be freed after the handler, not in it. */
+        /* It ends early. Called once. */
         void (*fault)(Box *box, BoxFault fault, const char *text, void *userdata);
 } BoxHandlers;
 
@@ -55,7 +56,9 @@ typedef struct BoxUsage {
 } BoxUsage;
 
 int box_new(const BoxOptions *options, Box **ret) _warn_unused_;
-/* Kills all of it, and waits until it is gone. NULL is allowed. */
+/* Kills all of it, and waits until it is gone; no handler is called any more. */
+void box_end(Box *box);
+/* Ends it, where it is not. NULL is allowed. */
 Box *box_free(Box *box);
 DEFINE_CLEANUP(Box *, box_free)
 
@@ -67,3 +70,5 @@ void box_read_usage(const Box *box, BoxUsage *ret);
 bool box_check_fault(const Box *box, BoxFault *ret);
 /* The disk it took, as measured; ends it where that is too much. */
 void box_set_written(Box *box, uint64_t bytes);
+/* Ends it as a host that has no room ends it: that is no limit of the build. */
+void box_end_for_disk(Box *box);

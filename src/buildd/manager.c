@@ -16,11 +16,14 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define MEASURE_USEC     (2 * USEC_PER_SEC)
 #define MEASURE_ACCURACY (500 * USEC_PER_MSEC)
 #define CACHE_FOLDER     "cache"
+#define DISK_FREE_MIN    (UINT64_C(256) << 20)
+#define FILES_FREE_MIN   4096U
 
 static void on_scope_manager(ScopeManager *scopes, bool is_there, void *userdata)
 {
@@ -48,6 +51,28 @@ static int on_next(sd_event_source *source, void *userdata)
         if (first && !manager->current && !manager->settle)
                 build_begin(manager, build_from_link(first));
         return 0;
+}
+
+static void free_dead(Manager *manager)
+{
+        while (!list_is_empty(&manager->dead)) {
+                Build *build = build_from_link(list_first(&manager->dead));
+
+                list_remove(&manager->dead, list_first(&manager->dead));
+                build_free(build);
+        }
+}
+
+static int on_reap(sd_event_source *source, void *userdata)
+{
+        free_dead(userdata);
+        return 0;
+}
+
+void manager_retire(Manager *manager, ListLink *build)
+{
+        list_append(&manager->dead, build);
+        (void) sd_event_source_set_enabled(manager->reap, SD_EVENT_ONESHOT);
 }
 
 static int settle_main(void *userdata)
@@ -106,11 +131,25 @@ static void on_measured(Child *child, int status, void *userdata)
                 build_set_written(manager->current, *manager->measured);
 }
 
+/* A build can hold what no walk finds (files that have no name any more), and grow faster than one walks;
+ * and the host needs some room. */
+static bool disk_is_full(const Manager *manager)
+{
+        struct statvfs disk;
+
+        if (fstatvfs(manager->cache_fd, &disk) < 0)
+                return false;
+        return disk.f_bavail * disk.f_frsize < DISK_FREE_MIN ||
+               (disk.f_files > 0 && disk.f_favail < FILES_FREE_MIN);
+}
+
 static int on_measure_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Manager *manager = userdata;
         int r = 0;
 
+        if (manager->current && disk_is_full(manager))
+                build_end_for_disk(manager->current);
         if (manager->current && !manager->measure)
                 r = child_start(manager->event, measure_main, on_measured, manager, &manager->cache_fd, 1,
                                 &manager->measure);
@@ -167,6 +206,12 @@ static int add_sources(Manager *manager)
         r = sd_event_source_set_enabled(manager->next, SD_EVENT_OFF);
         if (r < 0)
                 return r;
+        r = sd_event_add_defer(manager->event, &manager->reap, on_reap, manager);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_enabled(manager->reap, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
         return sd_event_add_time_relative(manager->event, &manager->measure_timer, CLOCK_MONOTONIC,
                                           MEASURE_USEC, MEASURE_ACCURACY, on_measure_timer, manager);
 }
@@ -206,6 +251,7 @@ int manager_init(Manager *manager, sd_event *event, const ManagerOptions *option
                 .cache_fd = -EBADF,
         };
         list_init(&manager->waiting);
+        list_init(&manager->dead);
         r = fitness_init(&manager->fitness, event, "builds", config->unenforced_limits, options->by_hand);
         if (r < 0)
                 return r;
@@ -227,10 +273,12 @@ void manager_done(Manager *manager)
         if (!manager->event)
                 return;
         order_server_done(&manager->server);
+        free_dead(manager);
         child_free(manager->settle);
         child_free(manager->measure);
         scope_manager_free(manager->scopes);
         sd_event_source_disable_unref(manager->next);
+        sd_event_source_disable_unref(manager->reap);
         sd_event_source_disable_unref(manager->measure_timer);
         if (manager->measured)
                 (void) munmap(manager->measured, sizeof(uint64_t));

@@ -31,8 +31,9 @@ typedef struct Manager {
         int cache_fd;
         ScopeManager *scopes;
         OrderServer server;
-        sd_event_source *measure_timer, *next;
+        sd_event_source *measure_timer, *next, *reap;
         List waiting;   /* builds whose order is complete */
+        List dead;      /* builds to be freed */
         Build *current; /* or NULL */
         char *settling; /* the folder that is put in order; NULL: none */
         Child *settle, *measure;
@@ -50,10 +51,16 @@ int manager_settle(Manager *manager, const char *name) _warn_unused_;
 /* The next build begins from the event loop, if none runs. */
 void manager_wake(Manager *manager);
 
+/* Frees a build that is over, from the event loop: mostly one of its own handlers ended it. */
+void manager_retire(Manager *manager, ListLink *build);
+
 /* order-build.c: */
 
 /* Begins the build that has waited longest. */
 void build_begin(Manager *manager, Build *build);
 Build *build_from_link(ListLink *link);
+void build_free(Build *build);
 void build_set_written(Build *build, uint64_t bytes);
+/* There is hardly any room left, whoever took it. */
+void build_end_for_disk(Build *build);
 const char *build_folder(const Build *build);

@@ -30,7 +30,7 @@ struct Build {
         size_t n_bases;     /* that have come */
         char *name, *folder;
         Box *box;
-        ListLink link; /* waiting */
+        ListLink link; /* waiting, or dead */
         uint64_t output_size, image_size, file_left;
         uint64_t disk_before; /* measured first */
         bool is_complete, is_measured;
@@ -71,7 +71,8 @@ static void build_done(Connection *connection)
         connection->state = NULL;
         manager = manager_of(build);
         list_remove(&manager->waiting, &build->link);
-        build->box = box_free(build->box);
+        if (build->box)
+                box_end(build->box);
         if (manager->current == build) {
                 manager->current = NULL;
                 if (manager_settle(manager, build->name) < 0) {
@@ -79,6 +80,12 @@ static void build_done(Connection *connection)
                         manager_wake(manager);
                 }
         }
+        manager_retire(manager, &build->link);
+}
+
+void build_free(Build *build)
+{
+        box_free(build->box);
         close_inputs(&build->inside);
         build_plan_done(&build->plan);
         free(build->name);
@@ -171,6 +178,12 @@ void build_set_written(Build *build, uint64_t bytes)
         }
         if (build->box)
                 box_set_written(build->box, bytes - MIN(bytes, build->disk_before));
+}
+
+void build_end_for_disk(Build *build)
+{
+        if (build->box)
+                box_end_for_disk(build->box);
 }
 
 /* From the box */
