@@ -138,6 +138,8 @@ static int make_settings(const Arguments *arguments, WorkerSettings *worker, Bui
                 r = *ret_error ? SETTINGS_BAD : -ENOMEM;
         }
         if (r == 0)
+                r = settings_read_key(worker, ret_error);
+        if (r == 0)
                 r = builder_settings_init(builder, lookup, ret_error);
         if (r == 0)
                 r = name_service(arguments, worker, "sandbox", "SANDBOX", &worker->sandbox);

@@ -266,6 +266,19 @@ class Workers(Case):
         self.assertEqual(reply["status"]["status_code"], 503, reply)
         self.assertTrue(wait_until(lambda: "refused" in suite.run("systemctl", "show", "-P", "StatusText", unit), 10))
 
+    def test_the_packaged_builder_is_let_in_with_its_key(self):
+        name = "faraway-2"
+        new_key(name, "worker")
+        place = pathlib.Path(f"/etc/pipeline/builder/{name}.key")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(SECRETS / f"{name}.key", place)
+        place.with_suffix(".conf").write_text(f"ROUTER={FAR}\n")
+        unit = f"pipeline-builder@{name}.service"
+        self.addCleanup(suite.run, "systemctl", "stop", unit)
+        suite.run("systemctl", "start", unit)
+        self.assertTrue(wait_until(lambda: name in suite.run("pipelinectl", "status")),
+                        suite.run("systemctl", "show", "-P", "StatusText", unit))
+
 
 if __name__ == "__main__":
     unittest.main()
