@@ -127,7 +127,7 @@ static int seconds_read(const JsonField *field, json_object *value, void *member
                 *ret_error = strdup(" must be a number of seconds above 0 and at most a day");
                 return *ret_error ? JSON_BAD : -ENOMEM;
         }
-        *(usec_t *) member = MAX((usec_t) (seconds * (double) USEC_PER_SEC), 1U);
+        *(usec_t *) member = MAX((usec_t) (seconds * (double) USEC_PER_SEC), USEC_PER_MSEC);
         return 0;
 }
 

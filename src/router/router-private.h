@@ -210,7 +210,8 @@ struct Router {
         Hashmap *queries;        /* by id */
         Hashmap *kept;           /* by resend key */
         Hashmap *restarted;      /* keys of workers that were told to start anew; values are the router */
-        Hashmap *accounts;       /* router-peer.c */
+        usec_t next_peer_log_usec;
+        Hashmap *accounts; /* router-peer.c */
         List idle_accounts;
         List kept_order;
         size_t kept_size, memory_size, n_asks;

@@ -15,7 +15,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define LOG_TEXT_MAX 200U
+#define LOG_TEXT_MAX  200U
+#define PEER_LOG_USEC (200 * USEC_PER_MSEC) /* between two lines about what peers do wrong */
 
 bool worker_is_online(const Worker *worker)
 {
@@ -176,6 +177,26 @@ static int refuse(Router *router, Bytes identity, const char *why)
         return r < 0 ? r : 0;
 }
 
+/* Those who go on and on are told of now and then only. */
+static bool may_log_peer(Router *router)
+{
+        usec_t now = router_now(router);
+
+        if (now < router->next_peer_log_usec)
+                return false;
+        router->next_peer_log_usec = now + PEER_LOG_USEC;
+        return true;
+}
+
+static int refuse_worker(Router *router, const Principal *principal, Bytes identity, const Hello *hello,
+                         const char *why)
+{
+        if (may_log_peer(router))
+                log_struct(LOG_WARNING, LOG_FIELDS({ "MESSAGE_ID", MSG_ROUTER_WORKER_REFUSED }),
+                           "The worker %s of %s is refused: %s", hello->name, principal->name, why);
+        return refuse(router, identity, why);
+}
+
 /* Borrows everything from the tracks but the arrays. */
 static int configure_add(Configure *configure, const StoreTrack *track)
 {
@@ -326,10 +347,11 @@ static int admit(Router *router, const Principal *principal, Bytes identity, Hel
         int r;
 
         if (!principal_may_be_worker(principal, hello->name))
-                return refuse(router, identity,
-                              "not_allowed: this key is not bound to a worker of this name");
+                return refuse_worker(router, principal, identity, hello,
+                                     "not_allowed: this key is not bound to a worker of this name");
         if (before && before->principal != principal)
-                return refuse(router, identity, "a worker of this name belongs to another user");
+                return refuse_worker(router, principal, identity, hello,
+                                     "a worker of this name belongs to another user");
         r = replace(router, principal, identity, hello, &worker);
         if (r < 0)
                 return r;
@@ -351,7 +373,8 @@ static int on_hello(Router *router, const Principal *principal, Bytes identity, 
         if (r != 0)
                 return r;
         if (hello.version != PEER_PROTOCOL)
-                return refuse(router, identity, "this router speaks version 1 of the protocol only");
+                return refuse_worker(router, principal, identity, &hello,
+                                     "this router speaks version 1 of the protocol only");
         key = string_format("%s/%s", channel_to_string(hello.channel), hello.name);
         if (!key)
                 return -ENOMEM;
@@ -535,10 +558,12 @@ static int dispatch(Router *router, const Principal *principal, Bytes identity, 
         return r < 0 ? r : messages[message->type](router, worker, message, ret_error);
 }
 
-static int tell_malformed(const Principal *principal, const char *error)
+static int tell_malformed(Router *router, const Principal *principal, const char *error)
 {
         _cleanup_free_ char *text = string_escape(error, strlen(error), LOG_TEXT_MAX);
 
+        if (!may_log_peer(router))
+                return 0;
         log_struct(LOG_WARNING, LOG_FIELDS({ "MESSAGE_ID", MSG_ROUTER_PEER_MALFORMED }),
                    "A message of %s is malformed and dropped: %s", principal->name, text ?: "");
         return 0;
@@ -552,14 +577,15 @@ int worker_on_message(Router *router, const Principal *principal, Bytes identity
         int r;
 
         if (!(principal->roles & ROLE_WORKER)) {
-                log_struct(LOG_WARNING, LOG_FIELDS({ "MESSAGE_ID", MSG_ROUTER_NOT_ALLOWED }),
-                           "%s speaks as a worker, without that role", principal->name);
+                if (may_log_peer(router))
+                        log_struct(LOG_WARNING, LOG_FIELDS({ "MESSAGE_ID", MSG_ROUTER_NOT_ALLOWED }),
+                                   "%s speaks as a worker, without that role", principal->name);
                 return refuse(router, identity, "not_allowed: this needs the role worker");
         }
         r = peer_message_parse(frames, n_frames, &message, &error);
         if (r == 0)
                 r = dispatch(router, principal, identity, &message, &error);
         if (r == JSON_BAD)
-                return tell_malformed(principal, error ?: "");
+                return tell_malformed(router, principal, error ?: "");
         return r < 0 ? r : 0;
 }

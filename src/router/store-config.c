@@ -340,17 +340,18 @@ static int read_channel(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, v
 
 /* The file */
 
-#define TIME(key_, member_)                                                                \
+#define TIME(key_, member_, hours_max_)                                                    \
         {                                                                                  \
                 (key_), YAML_SCALAR_NODE, conf_span, offsetof(StoreConfig, times.member_), \
-                        10 * USEC_PER_MSEC, 86400 * USEC_PER_SEC                           \
+                        10 * USEC_PER_MSEC, (hours_max_) *3600 * USEC_PER_SEC              \
         }
 
+/* An hour is the most that a worker is told of (proto/job.c, proto/peer-message.c). */
 static const ConfKey time_keys[] = {
-        TIME("queue", queue_usec),   TIME("setup", setup_usec),
-        TIME("margin", margin_usec), TIME("heartbeat", heartbeat_usec),
-        TIME("dead", dead_usec),     TIME("registry", registry_usec),
-        TIME("build", build_usec),   { .key = NULL, .handler = unknown_setting },
+        TIME("queue", queue_usec, 24),   TIME("setup", setup_usec, 1),
+        TIME("margin", margin_usec, 24), TIME("heartbeat", heartbeat_usec, 1),
+        TIME("dead", dead_usec, 1),      TIME("registry", registry_usec, 24),
+        TIME("build", build_usec, 24),   { .key = NULL, .handler = unknown_setting },
 };
 
 static const ConfKey peer_keys[] = {

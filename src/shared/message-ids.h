@@ -16,7 +16,6 @@
 #define MSG_ROUTER_PEER_MALFORMED     "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a09"
 #define MSG_ROUTER_FILE_BAD           "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0a"
 #define MSG_ROUTER_FILE_OLD_KEYS      "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0b"
-#define MSG_ROUTER_INSTALL_FAILED     "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0c"
 #define MSG_ROUTER_KEY_BAD            "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0d"
 #define MSG_ROUTER_CONNECTION_REFUSED "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0e"
 #define MSG_ROUTER_PEER_LIMITED       "5b1f0c3e7a9d4f0e8a6b1d2c3e4f5a0f"
