@@ -179,7 +179,7 @@ static int on_start(Relay *relay)
         return append(relay, FRAME_STARTED, 0, NULL, 0);
 }
 
-/* Moves one chunk from a pipe into the buffer. */
+/* Moves one chunk from a pipe into the buffer, where the other stream has left room for it. */
 static int relay_pass_output(Relay *relay, size_t i)
 {
         static const FrameType types[] = { FRAME_STDOUT, FRAME_STDERR };
@@ -187,6 +187,8 @@ static int relay_pass_output(Relay *relay, size_t i)
         ssize_t n;
         int r = 0;
 
+        if (!relay_has_room(relay))
+                return 0;
         n = read(relay->guest.output_fds[i], relay->chunk, RELAY_CHUNK_SIZE);
         if (n < 0)
                 return errno == EAGAIN || errno == EINTR ? 0 : -errno;

@@ -301,6 +301,17 @@ class OutputStreams(unittest.TestCase):
         self.assertGreaterEqual(a.wall, 1000000)
         self.assertLess(a.wall, 2000000)
 
+    def test_a_slow_reader_of_both_streams(self):
+        """A byte more or less of one is all the room that the other has."""
+        with container() as c:
+            c.receive()
+            c.say(["sh", "-c", "head -c 2M /dev/zero & head -c 2M /dev/zero >&2; wait"], output=100 * MIB)
+            for _ in range(400):
+                c.buffer += c.socket.recv(3000)
+                time.sleep(0.002)
+            a = c.hear()
+        self.assertEqual((a.cause, a.status, len(a.stdout), len(a.stderr)), (EXITED, 0, 2 * MIB, 2 * MIB))
+
     def test_closed_streams(self):
         a = shell("exec >&- 2>&-; sleep 0.2; exit 4")
         self.assertEqual((a.cause, a.status), (EXITED, 4))
