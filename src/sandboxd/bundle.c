@@ -56,7 +56,9 @@ static const char config_text[] =
         "  "
         "\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\",\"/proc/"
         "keys\","
-        "   \"/proc/latency_stats\",\"/proc/sched_debug\",\"/proc/scsi\",\"/proc/timer_list\","
+        "   "
+        "\"/proc/latency_stats\",\"/proc/pressure\",\"/proc/sched_debug\",\"/proc/scsi\",\"/proc/"
+        "timer_list\","
         "   \"/proc/timer_stats\"],"
         "  \"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sysrq-trigger\"]}}";
 

@@ -188,11 +188,27 @@ static bool take_exit(Run *run, const Frame *frame)
         return true;
 }
 
+/* The program or the working folder is at fault: the image, or who chose them, and not this host. */
+static void blame_program(Run *run, const char *text)
+{
+        _cleanup_json_ json_object *answer = json_object_new_object();
+
+        if (!answer || json_add_uint(answer, "code", STATUS_SETUP_FAILED) < 0 ||
+            json_add_text(answer, "error", text) < 0 || json_add_bool(answer, "program", true) < 0)
+                connection_close(run->connection);
+        else
+                connection_answer(run->connection, TAKE_PTR(answer));
+}
+
 static bool take_failed(Run *run, const Frame *frame)
 {
-        _cleanup_free_ char *text = string_escape((const char *) frame->payload, frame->size, 512);
+        _cleanup_free_ char *escaped = string_escape((const char *) frame->payload, frame->size, 512);
+        const char *text = escaped ?: "the set-up failed";
 
-        give_up(run, STATUS_SETUP_FAILED, text ?: "the set-up failed");
+        if (frame->flags & FRAME_FLAG_PROGRAM)
+                blame_program(run, text);
+        else
+                give_up(run, STATUS_SETUP_FAILED, text);
         return true;
 }
 
@@ -389,9 +405,10 @@ static void run_start(Connection *connection, json_object *order)
         r = read_plan(connection, order, run, &error);
         if (r < 0)
                 connection_fail(connection, r, "read the plan");
-        else if (r > 0)
+        else if (r > 0) {
+                log_warning("A plan is refused: %s", error);
                 connection_refuse(connection, STATUS_BAD_INPUT, "the plan: %s", error);
-        else
+        } else
                 acquire(run);
 }
 

@@ -43,17 +43,20 @@
 
 #define AFTER(state) (1U << (state))
 
-/* Which states each may follow. */
+/* Which states each may follow, and what it is when one lasts too long. */
 static const struct {
         unsigned after;
-        const char *name;
+        const char *name, *late;
 } states[_SANDBOX_STATE_MAX] = {
-        [SANDBOX_NEW] = { 0, "new" },
-        [SANDBOX_SCOPING] = { AFTER(SANDBOX_NEW), "scoping" },
-        [SANDBOX_STARTING] = { AFTER(SANDBOX_SCOPING), "starting" },
-        [SANDBOX_PARKED] = { AFTER(SANDBOX_STARTING), "parked" },
-        [SANDBOX_TAKEN] = { AFTER(SANDBOX_PARKED), "taken" },
-        [SANDBOX_RUNNING] = { AFTER(SANDBOX_TAKEN), "running" },
+        [SANDBOX_NEW] = { 0, "new", "the runtime's process did not begin in time" },
+        [SANDBOX_SCOPING] = { AFTER(SANDBOX_NEW), "scoping",
+                              "the user manager did not make a scope in time" },
+        [SANDBOX_STARTING] = { AFTER(SANDBOX_SCOPING), "starting", "the container did not start in time" },
+        [SANDBOX_PARKED] = { AFTER(SANDBOX_STARTING), "parked", "it was ready for long enough" },
+        [SANDBOX_TAKEN] = { AFTER(SANDBOX_PARKED), "taken",
+                            "the job's limits and input were not there in time" },
+        [SANDBOX_RUNNING] = { AFTER(SANDBOX_TAKEN), "running",
+                              "pipeline-init did not end the job at its deadline" },
         [SANDBOX_ENDING] = { AFTER(SANDBOX_NEW) | AFTER(SANDBOX_SCOPING) | AFTER(SANDBOX_STARTING) |
                                      AFTER(SANDBOX_PARKED) | AFTER(SANDBOX_TAKEN) | AFTER(SANDBOX_RUNNING),
                              "ending" },
@@ -185,13 +188,18 @@ bool sandbox_check_fault(const Sandbox *sandbox, SandboxFault *ret)
         return true;
 }
 
+static const char *const limit_texts[] = {
+        [SANDBOX_FAULT_MEMORY] = "it takes more memory than it may",
+        [SANDBOX_FAULT_PROCESSES] = "it has more processes than it may",
+};
+
 static int on_limit_event(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
         Sandbox *sandbox = userdata;
         SandboxFault what;
 
         if (sandbox_check_fault(sandbox, &what))
-                fault(sandbox, what, "a limit of the control group");
+                fault(sandbox, what, limit_texts[what]);
         return 0;
 }
 
@@ -232,7 +240,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         Sandbox *sandbox = userdata;
 
         if (sandbox->state != SANDBOX_ENDING) {
-                fault(sandbox, SANDBOX_FAULT_TIME, states[sandbox->state].name);
+                fault(sandbox, SANDBOX_FAULT_TIME, states[sandbox->state].late);
                 return 0;
         }
         log_warning("Sandbox %s is not gone yet: killing it again", sandbox->name);
