@@ -108,7 +108,7 @@ static bool said_its_word(const RunRecord *record)
                said->size == strlen(CANARY_WORD) && memcmp(said->data, CANARY_WORD, said->size) == 0;
 }
 
-/* NULL in *ret where it is well. */
+/* NULL in *ret where it is well. An image in which nothing can be run says nothing of the host. */
 static int judge(const RunRecord *record, char **ret)
 {
         _cleanup_(outcome_text_done) OutcomeText text = {};
@@ -117,7 +117,8 @@ static int judge(const RunRecord *record, char **ret)
 
         if (r < 0)
                 return r;
-        if (is_own(record) ? said_its_word(record) : text.outcome.status_code == STATUS_OK)
+        if (is_own(record) ? said_its_word(record) || record->answer.program
+                           : text.outcome.status_code == STATUS_OK)
                 return 0;
         *ret = string_format("the canary of %s %s ended with %" PRIu64 "%s%s", job->track, job->version,
                              text.outcome.status_code, text.outcome.error ? ": " : "",
@@ -288,14 +289,15 @@ int canary_when_held(Canary *canary)
         return item && canary->state == CANARY_IDLE ? be_due(canary) : 0;
 }
 
-/* The suite's own faults. What a client asked for (an input that is not there) is none. */
+/* The suite's own faults. What a client asked for (an input that is not there) is none, and no fault of an
+ * image. */
 static bool is_abnormal(const RunRecord *record)
 {
         if (record->failed_code > 0)
                 return record->failed_code == STATUS_INTERNAL_ERROR ||
                        record->failed_code == STATUS_WORKER_ERROR;
-        return record->answer.code == STATUS_INTERNAL_ERROR || record->answer.code == STATUS_SETUP_FAILED ||
-               record->answer.code == STATUS_NO_WORKER;
+        return record->answer.code == STATUS_INTERNAL_ERROR ||
+               (record->answer.code == STATUS_SETUP_FAILED && !record->answer.program);
 }
 
 int canary_when_ended(Canary *canary, const RunRecord *record)

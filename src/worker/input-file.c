@@ -232,7 +232,11 @@ static int start_entry(FileInput *in, const char *name, Buffer *out, char **ret_
         fd = openat(dirfd(level->folder), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
         if (fd < 0)
                 return bad_entry(in, errno == ELOOP ? "is a symbolic link" : "cannot be read", ret_error);
-        if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+        if (fstat(fd, &st) < 0) {
+                safe_close(fd);
+                return bad_entry(in, "cannot be looked at", ret_error);
+        }
+        if (S_ISDIR(st.st_mode))
                 return start_folder(in, fd, ret_error);
         if (S_ISREG(st.st_mode))
                 return start_file(in, fd, &st, out, ret_error);

@@ -9,6 +9,7 @@
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
 #include "shared/daemon-util.h"
+#include "shared/log.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -202,6 +203,15 @@ Manager *manager_free(Manager *m)
         return NULL;
 }
 
+/* Below a folder of somebody else, or one that others may write to, could be their sandbox service. */
+static bool folder_is_ours(const char *folder)
+{
+        struct stat st;
+
+        return lstat(folder, &st) == 0 && S_ISDIR(st.st_mode) &&
+               (st.st_uid == geteuid() || st.st_uid == 0) && !(st.st_mode & S_IWOTH);
+}
+
 static int lock_folder(const char *folder, int *ret_fd)
 {
         _cleanup_free_ char *path = string_format("%s/" LOCK_NAME, folder);
@@ -211,6 +221,10 @@ static int lock_folder(const char *folder, int *ret_fd)
                 return -ENOMEM;
         if (mkdir(folder, 0711) < 0 && errno != EEXIST)
                 return -errno;
+        if (!folder_is_ours(folder)) {
+                log_error("%s is another user's, or others may write to it", folder);
+                return -EPERM;
+        }
         fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)
                 return -errno;

@@ -54,6 +54,7 @@ static const JsonTable limit_table = JSON_TABLE(LimitSaid, limit_fields);
 static const JsonField answer_fields[] = {
         { "code", &field_uint, offsetof(AnswerSaid, answer.code), .max = 599 },
         { "error", &field_text, offsetof(AnswerSaid, answer.error), .optional = true },
+        { "program", &field_bool, offsetof(AnswerSaid, answer.program), .optional = true },
         { "cause", &field_text, offsetof(AnswerSaid, answer.cause), .optional = true,
           .is_valid = slug_is_valid, .form = "a name" },
         { "status", &field_uint, offsetof(AnswerSaid, answer.status), .optional = true, .max = 255 },
@@ -532,6 +533,11 @@ static int judge(const RunRecord *record, OutcomeText *text)
         if (record->failed_code > 0) {
                 text->outcome.status_code = record->failed_code;
                 text->outcome.error = strdup(record->failed_error ?: "unknown");
+        } else if (answer->code == STATUS_BAD_INPUT) { /* of the worker's order, which no client wrote */
+                text->outcome.status_code = STATUS_WORKER_ERROR;
+                text->outcome.error =
+                        strdup("the sandbox service here refuses the job's limits or profile; its "
+                               "journal says why");
         } else if (answer->code > 0) {
                 text->outcome.status_code = answer->code;
                 text->outcome.error = strdup(answer->error ?: "the sandbox did not say why");
@@ -541,7 +547,7 @@ static int judge(const RunRecord *record, OutcomeText *text)
         return text->outcome.error ? detail.error : -ENOMEM;
 }
 
-int outcome_build(const RunRecord *record, OutcomeText *ret)
+static int build(const RunRecord *record, OutcomeText *ret)
 {
         _cleanup_(outcome_text_done) OutcomeText text = {};
         Writer context = { .buffer = &text.parts[OUTCOME_CONTEXT] };
@@ -564,6 +570,19 @@ int outcome_build(const RunRecord *record, OutcomeText *ret)
         *ret = text;
         text = (OutcomeText){};
         return 0;
+}
+
+/* Results can be too large for an answer together with the rest: without them it always fits. */
+int outcome_build(const RunRecord *record, OutcomeText *ret)
+{
+        RunRecord small = *record;
+        int r = build(record, ret);
+
+        if (r != -ENOBUFS)
+                return r;
+        for (size_t i = 0; i < RESULTS_MAX; i++)
+                small.results[i] = (ResultRecord){ .state = RESULT_TOO_LARGE };
+        return build(&small, ret);
 }
 
 void outcome_text_done(OutcomeText *text)

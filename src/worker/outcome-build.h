@@ -18,6 +18,7 @@ typedef struct SandboxUsage {
 typedef struct SandboxAnswer {
         uint64_t code; /* 0: the guest ran; else the job's status code */
         char *error;   /* with a code */
+        bool program;  /* with a code: the program or its folder is at fault, not the host */
         char *cause;   /* the guest ran: how it ended */
         uint64_t status, signal;
         char *limit_name; /* the limit that ended it, or NULL */

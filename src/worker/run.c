@@ -196,7 +196,7 @@ static int take_result(Run *run, const Frame *frame)
 
 static int take_data(Run *run, const Frame *frame)
 {
-        if (frame->size > run->result_left)
+        if (frame->size == 0 || frame->size > run->result_left)
                 return broken(run, "more of a result than it announced");
         run->result_left -= frame->size;
         return buffer_append(&run->result->data, frame->payload, frame->size, SIZE_MAX);

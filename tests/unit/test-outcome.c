@@ -202,6 +202,25 @@ static void test_a_text_that_grows_too_large_is_no_result(void **state)
         build(&f, STATUS_BAD_RESULT, "too large");
 }
 
+/* Each alone fits. */
+static void test_results_that_are_too_large_together(void **state)
+{
+        char *arguments[] = { (char *) "run.sh", NULL };
+        Fixture f;
+
+        fixture_init(&f, CHANNEL_REPRESENTERS, "a representation");
+        f.record.arguments = arguments;
+        f.record.results[1].state = RESULT_OK;
+        put(&f.record.results[1].data, "{\"a\": \"");
+        for (size_t i = 0; i < 3U * 1024U * 1024U; i++)
+                put(&f.record.results[1].data, "x");
+        put(&f.record.results[1].data, "\"}");
+        for (size_t i = 0; i < 2U * 1024U * 1024U; i++)
+                assert_int_equal(stream_record_append(&f.record.streams[i % 2], "\001", 1), 0);
+        build(&f, STATUS_BAD_RESULT, "is larger than");
+        fixture_done(&f);
+}
+
 static void test_a_failed_analyzers_result_is_told_all_the_same(void **state)
 {
         _cleanup_(fixture_done) Fixture f = {}, without = {};
@@ -411,6 +430,7 @@ int main(void)
                 cmocka_unit_test(test_what_is_wrong_with_a_result_is_said),
                 cmocka_unit_test(test_depth_is_bounded_where_the_result_lies),
                 cmocka_unit_test(test_a_text_that_grows_too_large_is_no_result),
+                cmocka_unit_test(test_results_that_are_too_large_together),
                 cmocka_unit_test(test_a_failed_analyzers_result_is_told_all_the_same),
                 cmocka_unit_test(test_causes_have_their_codes),
                 cmocka_unit_test(test_a_late_result_counts_where_the_track_says_so),
