@@ -149,8 +149,11 @@ static int on_socket(sd_event_source *source, int fd, uint32_t events, void *use
         if (stream->source && (events & EPOLLIN) && !stream->paused)
                 for (size_t i = 0; i < READS_AT_ONCE && read_some(stream);)
                         i++;
-        else if (stream->source && (events & (EPOLLHUP | EPOLLERR)))
+        else if (stream->source && (events & (EPOLLHUP | EPOLLERR))) {
                 end(stream, FRAME_STREAM_CLOSED);
+                if (stream->source) /* epoll would say so again and again */
+                        (void) sd_event_source_set_enabled(stream->source, SD_EVENT_OFF);
+        }
         update_events(stream);
         return 0;
 }
@@ -188,7 +191,7 @@ void frame_stream_done(FrameStream *stream)
 
 void frame_stream_pause(FrameStream *stream, bool paused)
 {
-        stream->resumed = stream->paused && !paused;
+        stream->resumed = !paused && (stream->resumed || stream->paused);
         stream->paused = paused;
         update_events(stream);
 }
