@@ -103,9 +103,9 @@ static int write_router_key(const KeysCall *call, const KeyFile *key)
 
         if (!public || !secret_text || !public_text)
                 return -ENOMEM;
-        if (call->options->force)
-                (void) unlink(call->options->secret);
-        r = write_new_file(call->options->secret, secret_text, 0600);
+        r = call->options->force
+                    ? write_file_atomic(call->options->secret, secret_text, strlen(secret_text), 0600)
+                    : write_new_file(call->options->secret, secret_text, 0600);
         explicit_bzero(secret_text, strlen(secret_text));
         if (r == -EACCES)
                 return ctl_fail(call->verb, CTL_NOT_ALLOWED,
