@@ -4,6 +4,7 @@ still being taken down, and then says what differs."""
 
 import os
 import pathlib
+import re
 import subprocess
 import time
 
@@ -11,18 +12,21 @@ import sandbox
 import suite
 
 DAEMONS = {"router": "pipeline-router.service", "sandboxd": "pipeline-sandbox.service"}
-FOLDERS = ["/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp", "/run/lock", "/run/pipeline", "/var/lib/pipeline-sandbox/incoming",
-           "/var/lib/pipeline-sandbox/removed", "/var/lib/pipeline-sandbox/images", "/run/netns", "/var/lib/systemd/coredump",
+FOLDERS = ["/dev/shm", "/dev/mqueue", "/tmp", "/var/tmp", "/run/lock", "/run/pipeline", "/var/lib/pipeline-sandbox",
+           "/var/lib/pipeline-sandbox/incoming", "/var/lib/pipeline-sandbox/removed", "/var/lib/pipeline-sandbox/images",
+           "/var/lib/pipeline-worker", "/var/lib/pipeline-router", "/var/lib/pipeline", "/run/netns", "/var/lib/systemd/coredump",
            "/"]
+OWN_FILES = ("image-", "systemd-private")  # of the suite, in /tmp
 MEMORY_SLACK = 16 << 20  # what a daemon may have more than in the beginning, over the whole suite
 PARKED_PROCESSES = {"crun", ".pipeline-init", "runc"}
+SLICE_SLACK = 48 << 20  # what is charged to no job, but to the slice of all
 SETTLE_SECONDS = 15
 IMAGE_IDS = 65536  # of the sandboxes' range, before those of guests
 
 
 def listing(folder):
     try:
-        return sorted(n for n in os.listdir(folder) if not n.startswith(("image-", "systemd-private")))
+        return sorted(n for n in os.listdir(folder) if not (str(folder).endswith("/tmp") and n.startswith(OWN_FILES)))
     except FileNotFoundError:
         return None
 
@@ -71,13 +75,33 @@ def host_processes():
     return found, guests
 
 
+def launcher():
+    """The process that starts every runtime."""
+    return next((pid for pid in sandbox.processes() if suite.is_launcher(sandbox.cgroup(pid))), 0)
+
+
 def namespaces():
     return len({os.readlink(f"/proc/{pid}/ns/net") for pid in sandbox.processes() if os.path.exists(f"/proc/{pid}/ns/net")})
 
 
-def scope_groups():
-    top = pathlib.Path(f"/sys/fs/cgroup/user.slice/user-{sandbox.uid()}.slice")
-    return sorted(p.name for p in top.rglob("*.scope") if p.is_dir() and p.name.startswith("pipeline-") and not suite.is_launcher(p.name))
+def user_slice():
+    return pathlib.Path(f"/sys/fs/cgroup/user.slice/user-{sandbox.uid()}.slice")
+
+
+def groups():
+    """All control groups of the service's user, those of scopes by their kind: their names are of one job."""
+    found = {}
+    for path in user_slice().rglob("*"):
+        if path.is_dir():
+            kind = re.sub(r"pipeline-.*\.scope", "pipeline-*.scope", str(path.relative_to(user_slice())))
+            found[kind] = found.get(kind, 0) + 1
+    return found
+
+
+def slice_memory():
+    """Of all jobs together, also what outlived its job; 0 where the kernel does not count."""
+    path = user_slice() / "memory.current"
+    return int(path.read_text()) if path.exists() else 0
 
 
 def guest_keys():
@@ -99,15 +123,17 @@ def anonymous_memory(pid):
 
 class Audit:
     def __init__(self, workers):
-        self.units = {**DAEMONS, **{name: f"pipeline-worker@{name}.service" for name in workers}}
+        self.units = {**DAEMONS, **{name: f"pipeline-worker@{name}.service" for name in workers},
+                      "user manager": f"user@{sandbox.uid()}.service"}
         self.image_files = image_files()
+        self.slice_memory = slice_memory()
         self.programs = {path: pathlib.Path(path).read_bytes() for path in
                          ("/usr/lib/pipeline/pipeline-init", "/usr/lib/pipeline/pipeline-sandboxd", "/usr/bin/crun")}
         self.memory = {name: anonymous_memory(pid) for name, pid in self.pids().items()}
         self.base = self.settled()
 
     def pids(self):
-        return {name: suite.main_pid(unit) for name, unit in self.units.items()}
+        return {**{name: suite.main_pid(unit) for name, unit in self.units.items()}, "launcher": launcher()}
 
     def settled(self):
         """The state once it does not change any more."""
@@ -130,7 +156,7 @@ class Audit:
             "processes": processes,
             "guests": guests,
             "scopes": len(scopes),
-            "groups": sorted(scopes) == scope_groups() or (sorted(scopes), scope_groups()),
+            "groups": groups(),
             "runtime folders": len(listing(sandbox.RUNTIME)),
             "mounts": len(pathlib.Path("/proc/self/mountinfo").read_text().splitlines()),
             "mounts of sandboxd": len(pathlib.Path(f"/proc/{pids['sandboxd']}/mountinfo").read_text().splitlines()),
@@ -146,7 +172,7 @@ class Audit:
         if set(now["keys"]) < set(self.base["keys"]):  # the kernel collects keys when it likes
             self.base["keys"] = now["keys"]
         found = [f"{key}: {now[key]} instead of {self.base[key]}" for key in now if now[key] != self.base[key]]
-        for key in ("processes", "files", "descriptors"):
+        for key in ("processes", "groups", "files", "descriptors"):
             if now[key] != self.base[key]:
                 found.append(f"{key}, what differs: {differing(self.base[key], now[key])}")
         return found
@@ -160,6 +186,8 @@ class Audit:
             more = anonymous_memory(pid) - self.memory[name]
             if more > MEMORY_SLACK:
                 found.append(f"{name} has {more >> 20} MiB more than in the beginning")
+        if slice_memory() - self.slice_memory > SLICE_SLACK:
+            found.append(f"{(slice_memory() - self.slice_memory) >> 20} MiB more than in the beginning are charged to no job")
         changed = set(image_files()) ^ set(self.image_files)
         if changed:
             found.append(f"the files of the images changed: {sorted(changed)[:4]}")
@@ -169,14 +197,10 @@ class Audit:
         return found
 
     def accept_daemons(self):
-        """After a case that ended one on purpose."""
-        self.base = self.settled()
+        """After a case that ended one on purpose: another has its place, and all else must be as it was."""
+        now = self.settled()
+        self.base.update({key: now[key] for key in ("daemons", "descriptors")})
         self.memory = {name: anonymous_memory(pid) for name, pid in self.pids().items()}
-
-    def accept_images(self):
-        """After a case that installed one."""
-        self.image_files = image_files()
-        self.base = self.settled()
 
 
 def differing(before, after):

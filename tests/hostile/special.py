@@ -2,11 +2,15 @@
 """Cases that are more than a guest: hostile images, requests, daemons that are killed, and the borders of limits. Each is
 a function that returns what is wrong, or None; `hostile` is the running suite."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import pathlib
+import random
+import shutil
 import signal
+import socket
 import subprocess
 import tarfile
 import time
@@ -20,6 +24,12 @@ import suite
 LINK, DEVICE, FILE = tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.REGTYPE
 INFRASTRUCTURE = {500, 503, 504, 505, 510, 511, 512}
 BORDER_RUNS = 1000
+MOMENTS = (0, 0.05, 0.3, 1, 2)  # seconds after the request
+# Of guests/m.c's ends_somehow, and of one that does not end: the code and the limit.
+CODES = [(200, None), (513, None), (403, None), (514, None), (514, None), (402, "output"), (402, "written"),
+         (401, "wall_time")]
+# docs/PROTOCOL.md, part 3: a frame, what it says, and a code.
+RESULT_END, RESULT_OK, RESULT_TOO_LARGE, BAD_INPUT = 17, 0, 3, 400
 
 
 @dataclasses.dataclass
@@ -48,54 +58,74 @@ def push(track, tar, *options):
     return done.returncode, done.stdout + done.stderr
 
 
-def forget(track):
+def forget(track, kept):
+    """Takes away all that came with an image, so that the audit finds nothing of it; `kept`: the suite's own."""
     subprocess.run(["pipelinectl", "undeploy", "test_runners", track, "v1"], capture_output=True, check=False)
     suite.run("systemctl", "stop", f"pipeline-worker@{track}-1.service")
     subprocess.run(["pipelinectl", "rm", "test_runners", track, "v1"], capture_output=True, check=False)
+    shutil.rmtree(f"/var/lib/pipeline-worker/{track}-1", ignore_errors=True)
+    for digest in sandbox.ask(order="images")["images"]:
+        if digest != kept:
+            sandbox.ask(order="remove", digest=digest)
 
 
-def image_case(entries=(), run=None, options=(), exercise="hello", codes=(511, 512), refused_with=""):
-    """Pushes the image and runs a job in it: the codes that may come of it; `refused_with`: a word that must be in why."""
+def image_case(entries=(), run=None, exercise="hello", code=512, refused_with="", found=None):
+    """Pushes the image and runs a job in it: the code that must come of it; `refused_with`: a word that must be in why;
+    `found`: of the guest, as in cases.py."""
     def case(hostile):
         tar = images.write(entries, run)
         try:
-            code, text = push("image", tar, *options)
-            if code is None:
-                return None if "--folder" in options else f"not pushed: {text}"
+            deployed, text = push("image", tar)
+            if deployed is None:
+                return f"not pushed: {text}"
             reply = hostile.ask(track="image", exercise=exercise)
             got = reply["status"]["status_code"]
-            if got not in codes:
-                return f"{got} instead of {codes}: {json.dumps(reply)[:400]}"
-            if refused_with and (code == 0 or refused_with not in text + json.dumps(reply)):
+            if got != code:
+                return f"{got} instead of {code}: {json.dumps(reply)[:400]}"
+            if refused_with and (deployed == 0 or refused_with not in text + json.dumps(reply)):
                 return f"not refused because of {refused_with}: {text[-400:]}"
+            if wrong := list(hostile.judge_found(found, reply.get("response"))):
+                return "; ".join(wrong)
         finally:
-            forget("image")
+            forget("image", kept=hostile.digest)
             images.remove(tar)
         return hooks.kernel_settings_are_unchanged() or hooks.passwd_is_unchanged()
     return case
 
 
+def working_folder(_):
+    """An image's configuration cannot name one (machine test_images), and no worker's order can."""
+    for folder in ("/proc/self/fd/8", "/proc/1/root", "relative", "/opt/../proc/self/fd/8"):
+        answer = sandbox.ask(order="run", plan=sandbox.plan("sha256:" + "0" * 64, "hello", folder=folder))
+        if answer["code"] != BAD_INPUT or "folder" not in json.dumps(answer):
+            return f"{folder}: {answer}"
+    return None
+
+
+# What a guest finds where its image had put links: devices, and masks that cannot be written through.
+DEVICES = {"null": 1, **dict.fromkeys(("core_pattern", "sysrq", "masked", "console", "terminal"), lambda errno: errno != 0)}
 PLACES = [Special(f"D11-{place}", f"an image whose /{place} is a link", image_case([(place, LINK, "/proc", 0o777)],
                                                                                refused_with=f"/{place} must be a folder"),
                   cve=("CVE-2026-41579", "CVE-2026-47766", "CVE-2023-28642", "CVE-2019-19921", "CVE-2023-27561",
-                       "CVE-2019-16884"))
+                       "CVE-2019-16884", "CVE-2019-18837"))
           for place in ("dev", "proc", "sys", "etc", "tmp")]
 
 IMAGES = [
     Special("D10-null", "an image whose /dev/null is a link to a setting of the kernel",
-            image_case([("dev/null", LINK, "/proc/sys/kernel/core_pattern", 0o777)], codes=(200, 511, 512)),
+            image_case([("dev/null", LINK, "/proc/sys/kernel/core_pattern", 0o777)], exercise="D10", code=200, found=DEVICES),
             cve=("CVE-2025-31133",)),
     Special("D10-console", "an image whose /dev/pts/0 and /dev/console are links",
             image_case([("dev/pts/0", LINK, "/proc/sysrq-trigger", 0o777), ("dev/console", LINK, "/proc/sysrq-trigger", 0o777)],
-                       codes=(200, 511, 512)), cve=("CVE-2025-52565",)),
+                       exercise="D10", code=200, found=DEVICES), cve=("CVE-2025-52565",)),
     *PLACES,
-    Special("D12", "an image whose working folder is a descriptor",
-            image_case(options=("--folder", "/proc/self/fd/8", "--entrypoint", "/" + images.RUN), codes=(511, 512)),
-            cve=("CVE-2024-21626",)),
+    Special("D11-krun", "an image with links in the places of another handler's files",
+            image_case([(name, LINK, "/etc/passwd", 0o777) for name in (".krun_config.json", ".krun_vm.json")], code=200),
+            cve=("CVE-2025-24965",)),
+    Special("D12", "a working folder that is a descriptor", working_folder, cve=("CVE-2024-21626",)),
     Special("D13-script", "an image whose program is run by /proc/self/exe",
-            image_case(run=b"#!/proc/self/exe\n", codes=(512, 513, 514)), cve=("CVE-2019-5736",)),
+            image_case(run=b"#!/proc/self/exe\n", code=512), cve=("CVE-2019-5736", "CVE-2026-7474")),
     Special("D16-layer", "an image with a device node",
-            image_case([("opt/null", DEVICE, "", 0o666)], refused_with="device"), cve=("CVE-2025-24965",)),
+            image_case([("opt/null", DEVICE, "", 0o666)], refused_with="device")),
 ]
 
 
@@ -103,14 +133,44 @@ IMAGES = [
 
 
 def other_addresses(hostile):
-    """Addresses of inputs that name another place; nothing may be asked for it."""
-    for uri in ("http://169.254.169.254/latest/meta-data/", "https://127.0.0.1:5555/", "ftp://127.0.0.1/", "gopher://x/",
+    """Addresses of inputs that name another place; nothing may be asked for it. What is there and what is not are
+    answered alike."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    here = f"127.0.0.1:{listener.getsockname()[1]}"
+    answers = set()
+    for uri in (f"http://{here}/", f"s3://{here}/x/", f"file://{here}/x/", f"gopher://{here}/x",
+                "http://169.254.169.254/latest/meta-data/", "https://127.0.0.1:5555/", "ftp://127.0.0.1/", "gopher://x/",
                 "file:///etc/", "file:///proc/self/environ", f"file://{suite.INPUT}/../", f"file://{suite.INPUT}/hostile/../../",
                 "file://169.254.169.254/share/", "s3://169.254.169.254/x/", "dict://127.0.0.1:6379/info"):
         reply = hostile.ask(exercise="hello", uri=uri)
         if reply["status"]["status_code"] not in (400, 512) or "root:" in json.dumps(reply):
             return f"{uri}: {json.dumps(reply)[:300]}"
+    for folder in ("root", "no-such-folder"):
+        reply = hostile.ask(exercise="hello", uri=f"file:///{folder}/")
+        answers.add(json.dumps([reply["status"], reply["context"].get("error_detail")]).replace(folder, ""))
+    if len(answers) != 1:
+        return f"what is there can be told from what is not: {answers}"
+    with contextlib.suppress(BlockingIOError):
+        return f"connected from {listener.accept()[1]}"
     return None
+
+
+def endless_programs(hostile):
+    """No request can ask for a run without an end, nor for a longer one than the track's."""
+    for asked in (0, -1, 1e9, "3", 1e-400):
+        reply = hostile.ask(exercise="hello", execution_timeout=asked)
+        if reply["status"]["status_code"] != 400:
+            return f"{asked}: {json.dumps(reply)[:300]}"
+    value = hostile.ask(exercise="hello", execution_timeout=80000)["context"]["limits"]["wall_milliseconds"]
+    return None if value == 20000 else f"a limit of {value} ms"
+
+
+def levels(hostile):
+    """A hundred thousand folders in each other; the audit shows that they went, and that nobody had to walk them."""
+    answer = run_plan(hostile.digest, "A14-levels", b"0", {"wall_usec": 300_000_000, "inodes": 200_000,
+                                                          "written_bytes": 256 << 20, "memory_bytes": 512 << 20})[0]
+    return None if answer.get("cause") == "exited" and answer["status"] == 0 else f"{answer}"
 
 
 # Whose fault it was
@@ -119,15 +179,40 @@ def other_addresses(hostile):
 def killed(unit):
     def case(hostile):
         """The job may be given out once more, or end with the suite's fault; never with the guest's."""
-        client = suite.Client().send(**hostile.job("M2", execution_timeout=10))
-        time.sleep(1)
-        os.kill(suite.main_pid(unit.format(hostile.track)), signal.SIGKILL)
-        reply = client.receive(90)
-        client.close()
-        code = reply["status"]["status_code"]
-        hostile.wait_until_good()
-        return None if code == 200 or code in INFRASTRUCTURE else f"{code}: {json.dumps(reply)[:300]}"
+        for moment in MOMENTS:
+            client = suite.Client().send(**hostile.job("M2", execution_timeout=10))
+            time.sleep(moment)
+            os.kill(suite.main_pid(unit.format(hostile.track)), signal.SIGKILL)
+            reply = client.receive(90)
+            client.close()
+            code = reply["status"]["status_code"]
+            if not hostile.wait_until_good():
+                return f"killed after {moment} s: no good answer came any more"
+            if code != 200 and code not in INFRASTRUCTURE:
+                return f"killed after {moment} s: {json.dumps(reply)[:300]}"
+        return None
     return case
+
+
+def codes(hostile):
+    """Runs that end in every way, by the router, four at a time: each is answered by its own code."""
+    uris = [suite.write_input(f"hostile-end-{n}", {"solution": str(n)}) for n in range(len(CODES) - 1)]
+    order = [n % len(CODES) for n in range(BORDER_RUNS)]
+    random.Random(BORDER_RUNS).shuffle(order)
+    for first in range(0, BORDER_RUNS, 4):
+        ends = order[first:first + 4]
+        clients = [suite.Client().send(**(hostile.job("M1-codes", uri=uris[n]) if n < len(uris) else
+                                          hostile.job("B1", execution_timeout=0.05))) for n in ends]
+        for n, client in zip(ends, clients):
+            reply = client.receive()
+            client.close()
+            got = reply["status"]["status_code"], reply["context"].get("error_detail", {}).get("limit")
+            if got != CODES[n]:
+                return f"{got} instead of {CODES[n]}: {json.dumps(reply)[:400]}"
+    hostile.say(f"     {BORDER_RUNS} runs, each answered by its own code")
+    for n in range(len(uris)):
+        shutil.rmtree(suite.INPUT / f"hostile-end-{n}")
+    return None
 
 
 # Borders: many runs straight at sandboxd, so that one takes a few milliseconds
@@ -140,14 +225,13 @@ class Border:
     name: str
     given: typing.Callable  # of the run's number: the guest's number
     right: typing.Callable  # of (given, answer, results): None or what is wrong
+    causes: tuple  # that must come, each in a tenth of the runs at least
     limits: dict = dataclasses.field(default_factory=dict)
 
 
-def run_border(image, border, number):
-    given = border.given(number)
-    body = {"order": "run", "plan": sandbox.plan(image, f"M1-{border.name}", limits=border.limits)}
-    text = str(given).encode()
-    with sandbox.Order(body) as order:
+def run_plan(image, exercise, text, limits):
+    """What sandboxd answers to a run whose input is `text`, and the verdicts of its results."""
+    with sandbox.Order({"order": "run", "plan": sandbox.plan(image, exercise, limits=limits)}) as order:
         order.send(sandbox.FILE, len(text).to_bytes(8, "little") + b"solution")
         order.send(sandbox.DATA, text)
         order.send(sandbox.INPUT_END)
@@ -157,38 +241,47 @@ def run_border(image, border, number):
                 kind, payload = order.receive()
                 if kind == sandbox.ANSWER:
                     answers.append(json.loads(payload))
-                elif kind == 17:
+                elif kind == RESULT_END:
                     results.append(payload[0])
         except EOFError:
             pass
     if len(answers) != 1:
-        return None, f"{len(answers)} answers"
-    if answers[0]["code"] != 0:
-        return None, f"an infrastructure code for a guest: {answers[0]}"
-    return answers[0]["cause"], border.right(given, answers[0], results)
+        return {"code": None, "cause": f"{len(answers)} answers"}, results
+    return answers[0], results
 
 
 def border_case(border):
     def case(hostile):
         seen = {}
         for number in range(BORDER_RUNS):
-            cause, wrong = run_border(hostile.digest, border, number)
-            if wrong:
+            given = border.given(number)
+            answer, results = run_plan(hostile.digest, f"M1-{border.name}", str(given).encode(), border.limits)
+            if answer["code"] != 0:
+                return f"run {number}: an infrastructure code for a guest: {answer}"
+            if wrong := border.right(given, answer, results):
                 return f"run {number}: {wrong}"
-            seen[cause] = seen.get(cause, 0) + 1
+            seen[answer["cause"]] = seen.get(answer["cause"], 0) + 1
         hostile.say(f"     {BORDER_RUNS} runs, one verdict each: {seen}")
-        return None
+        rare = [cause for cause in border.causes if seen.get(cause, 0) < BORDER_RUNS // 10]
+        return f"hardly ever {rare}" if rare else None
     return case
 
 
 def right_time(given, answer, results):
-    """Not before its limit; and who made it in time has a result."""
+    """Not before its limit; and who made it in time has a result. Who would go on for ever never makes it."""
     wall = answer["usage"]["wall_usec"]
     if answer["cause"] == "wall_time":
         return None if wall >= TIME_LIMIT else f"ended after {wall} us of {TIME_LIMIT}"
     if answer["cause"] == "exited":
-        return None if given < TIME_LIMIT + 20000 and answer["status"] == 0 else f"exited, given {given}: {answer}"
+        return None if given < FOR_EVER and answer["status"] == 0 and results == [RESULT_OK] and wall >= given else \
+            f"exited, given {given}: {answer}, {results}"
     return f"neither: {answer}"
+
+
+def one_of(*causes):
+    def right(given, answer, results):
+        return None if answer["cause"] in causes else f"{answer['cause']} for {given}: {answer}"
+    return right
 
 
 def exact(limit, cause):
@@ -200,7 +293,7 @@ def exact(limit, cause):
 
 
 def right_result(given, answer, results):
-    wanted = 3 if given > RESULT_LIMIT else 0  # RESULT_TOO_LARGE, RESULT_OK
+    wanted = RESULT_TOO_LARGE if given > RESULT_LIMIT else RESULT_OK
     return None if answer["cause"] == "exited" and results == [wanted] else f"{answer['cause']}, {results} for {given}"
 
 
@@ -213,17 +306,25 @@ def right_signal(given, answer, results):
 TIME_LIMIT, OUTPUT_LIMIT, RESULT_LIMIT, WRITTEN_LIMIT = 15000, 4096, 4096, 1 << 20
 # What else is written: the input's page, the result's page.
 WRITTEN_BESIDE = 2 * 4096
+FOR_EVER = 10_000_000
 
 BORDERS = [
-    Border("time", lambda i: i * 37 % (TIME_LIMIT + 4000), right_time, {"wall_usec": TIME_LIMIT}),
-    Border("output", lambda i: OUTPUT_LIMIT + i % 2, exact(OUTPUT_LIMIT, "output"), {"output_bytes": OUTPUT_LIMIT}),
+    Border("time", lambda i: FOR_EVER if i % 50 == 0 else i * 37 % (TIME_LIMIT + 4000), right_time, ("exited", "wall_time"),
+           {"wall_usec": TIME_LIMIT}),
+    Border("output", lambda i: OUTPUT_LIMIT + i % 2, exact(OUTPUT_LIMIT, "output"), ("exited", "output"),
+           {"output_bytes": OUTPUT_LIMIT}),
     Border("written", lambda i: WRITTEN_LIMIT - WRITTEN_BESIDE + i % 2,
-           exact(WRITTEN_LIMIT - WRITTEN_BESIDE, "written"), {"written_bytes": WRITTEN_LIMIT}),
-    Border("result", lambda i: RESULT_LIMIT + i % 2, right_result, {"result_bytes": RESULT_LIMIT}),
-    Border("signal", lambda i: OUTPUT_LIMIT + i % 2, right_signal, {"output_bytes": OUTPUT_LIMIT}),
+           exact(WRITTEN_LIMIT - WRITTEN_BESIDE, "written"), ("exited", "written"), {"written_bytes": WRITTEN_LIMIT}),
+    Border("result", lambda i: RESULT_LIMIT + i % 2, right_result, ("exited",), {"result_bytes": RESULT_LIMIT}),
+    Border("signal", lambda i: OUTPUT_LIMIT + i % 2, right_signal, ("signaled", "output"), {"output_bytes": OUTPUT_LIMIT}),
+    Border("time-output", lambda i: TIME_LIMIT - 3000 + i * 37 % 4000, one_of("wall_time", "output"), ("output",),
+           {"wall_usec": TIME_LIMIT, "output_bytes": OUTPUT_LIMIT}),
 ]
 
-PROCESS_LIMIT, MEMORY_LIMIT = 8, 16 << 20
+PROCESS_LIMIT, MEMORY_LIMIT, LITTLE = 8, 16 << 20, 1 << 20
+# What a container's scope may have beyond the guest's limit: its own processes and memory.
+OWN_PROCESSES, OWN_MEMORY = 4, 32 << 20
+TOO_LARGE = MEMORY_LIMIT + LITTLE + OWN_MEMORY
 
 
 def right_processes(given, answer, results):
@@ -237,15 +338,27 @@ def right_memory(given, answer, results):
     return None if answer["cause"] == wanted else f"{answer['cause']} for {given} of {MEMORY_LIMIT}"
 
 
+def right_killed(given, answer, results):
+    if given > MEMORY_LIMIT:
+        return None if answer["cause"] == "memory" else f"{answer['cause']} for {given}"
+    return None if answer["cause"] == "signaled" and answer["signal"] == 9 else f"{answer} for {given}"
+
+
 KERNEL_BORDERS = [
-    Border("processes", lambda i: PROCESS_LIMIT - 1 if i % 2 else PROCESS_LIMIT + 8, right_processes,
-           {"processes": PROCESS_LIMIT, "memory_bytes": 64 << 20}),
-    Border("memory", lambda i: MEMORY_LIMIT if i % 2 else MEMORY_LIMIT * 6, right_memory, {"memory_bytes": MEMORY_LIMIT}),
+    Border("processes", lambda i: PROCESS_LIMIT - 1 if i % 2 else PROCESS_LIMIT + OWN_PROCESSES, right_processes,
+           ("exited", "processes"), {"processes": PROCESS_LIMIT, "memory_bytes": 64 << 20}),
+    Border("memory", lambda i: MEMORY_LIMIT if i % 2 else TOO_LARGE, right_memory, ("exited", "memory"),
+           {"memory_bytes": MEMORY_LIMIT, "written_bytes": LITTLE}),
+    Border("killed", lambda i: 0 if i % 2 else TOO_LARGE, right_killed, ("signaled", "memory"),
+           {"memory_bytes": MEMORY_LIMIT, "written_bytes": LITTLE}),
 ]
 
 SPECIAL = [
     *IMAGES,
-    Special("G7", "addresses of inputs that name another place", other_addresses, cve=("CVE-2024-29021",)),
+    Special("A14-levels", "100,000 folders in each other", levels),
+    Special("B15-endless", "requests for programs without an end", endless_programs, cve=("Judge0 v1.13.0",)),
+    Special("G7", "addresses of inputs that name another place", other_addresses, cve=("CVE-2024-29021", "isolate 2.5")),
+    Special("M1-codes", f"{BORDER_RUNS} runs that end in all ways, four at once", codes, where="machine"),
     *[Special(f"M1-{b.name}", f"the border of {b.name}, {BORDER_RUNS} times", border_case(b), where="machine") for b in BORDERS],
     *[Special(f"M1-{b.name}", f"the border of {b.name}, {BORDER_RUNS} times", border_case(b), where="vm")
       for b in KERNEL_BORDERS],
@@ -257,8 +370,11 @@ SPECIAL = [
 
 def router_killed(hostile):
     """The client asks anew, as clients do; the next answer is a good one."""
-    client = suite.Client().send(**hostile.job("M2", execution_timeout=10))
-    time.sleep(0.5)
-    os.kill(suite.main_pid("pipeline-router.service"), signal.SIGKILL)
-    client.close()
-    return None if hostile.wait_until_good() else "no good answer"
+    for moment in MOMENTS:
+        client = suite.Client().send(**hostile.job("M2", execution_timeout=10))
+        time.sleep(moment)
+        os.kill(suite.main_pid("pipeline-router.service"), signal.SIGKILL)
+        client.close()
+        if not hostile.wait_until_good():
+            return f"killed after {moment} s: no good answer came any more"
+    return None

@@ -19,6 +19,11 @@ ITERATION = "/mnt/exercism-iteration/"
 GUESTS = pathlib.Path(__file__).resolve().parent.parent / "guests"
 
 
+def parse_int(text):
+    """Numbers of so many digits that reading one takes minutes stay text."""
+    return int(text) if len(text) < 1000 else text
+
+
 class Client:
     """A REQ client: one request, one reply."""
 
@@ -34,7 +39,7 @@ class Client:
     def receive(self, seconds=120):
         if not self.socket.poll(int(seconds * 1000)):
             raise TimeoutError(f"no reply within {seconds} s")
-        return json.loads(self.socket.recv())
+        return json.loads(self.socket.recv(), parse_int=parse_int)
 
     def ask(self, **members):
         return self.send(**members).receive()

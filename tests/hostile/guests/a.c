@@ -5,6 +5,7 @@
 
 #include <linux/ioprio.h>
 #include <mqueue.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -53,6 +54,21 @@ __attribute__((noreturn)) static int zombies(void)
         for (;;)
                 if (vfork() == 0)
                         _exit(0);
+}
+
+/* Each in the place of who called it, who waits: one on the other, as deep as may be. */
+static void vfork_deeper(void)
+{
+        if (vfork() == 0) {
+                vfork_deeper();
+                _exit(0);
+        }
+}
+
+__attribute__((noreturn)) static int vfork_chains(void)
+{
+        for (;;)
+                vfork_deeper();
 }
 
 static void use_memory(void)
@@ -122,6 +138,11 @@ static int shared_memory_folder(void)
         return 0;
 }
 
+static int shared_memory_folder_alone(void)
+{
+        return fill(open_for_writing("/dev/shm/b")) == ENOSPC ? 0 : 1;
+}
+
 static int mapped_file(void)
 {
         int fd = open("/tmp/mapped", O_RDWR | O_CREAT, 0600);
@@ -147,6 +168,44 @@ static int unread_sockets(void)
                                 (void) setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
                                 while (send(fds[0], chunk, sizeof(chunk), MSG_DONTWAIT) > 0)
                                         ;
+                        }
+        wait_for_the_end();
+}
+
+static int unread_pipes(void)
+{
+        for (int i = 0; i < 20; i++)
+                if (fork() == 0)
+                        for (;;) {
+                                int fds[2];
+
+                                if (pipe2(fds, O_NONBLOCK) < 0)
+                                        wait_for_the_end();
+                                (void) fcntl(fds[1], F_SETPIPE_SZ, MIB);
+                                (void) fill(fds[1]);
+                        }
+        wait_for_the_end();
+}
+
+/* A connection of one's own whose one end is never read. */
+static int unread_streams(void)
+{
+        struct sockaddr_in here = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t size = sizeof(here);
+        int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+        (void) bind(listener, (struct sockaddr *) &here, size);
+        (void) listen(listener, 1024);
+        (void) getsockname(listener, (struct sockaddr *) &here, &size);
+        for (int i = 0; i < 20; i++)
+                if (fork() == 0)
+                        for (;;) {
+                                int s = socket(AF_INET, SOCK_STREAM, 0);
+
+                                if (s < 0 || connect(s, (struct sockaddr *) &here, size) < 0)
+                                        wait_for_the_end();
+                                (void) fcntl(s, F_SETFL, O_NONBLOCK);
+                                (void) fill(s);
                         }
         wait_for_the_end();
 }
@@ -211,18 +270,30 @@ static int many_files(void)
         }
 }
 
-static int deep_folders(void)
+/* Names of 255 bytes, until there is no place; and of one, a hundred thousand levels. */
+static int deepen(size_t name_size)
 {
         char name[256];
 
         if (chdir("/tmp") < 0)
                 return 1;
-        memset(name, 'd', 255);
-        name[255] = '\0';
+        memset(name, 'd', name_size);
+        name[name_size] = '\0';
         for (int i = 0; i < 100000; i++)
                 if (mkdir(name, 0700) < 0 || chdir(name) < 0)
-                        return 0;
-        return 1;
+                        return 1;
+        return 0;
+}
+
+static int deep_folders(void)
+{
+        (void) deepen(255);
+        return 0;
+}
+
+static int deepest_folders(void)
+{
+        return deepen(1);
 }
 
 static int sparse_file(void)
@@ -337,10 +408,10 @@ static int flushes(void)
 
 static int names_that_are_not(void)
 {
-        for (int i = 0; i < 20000; i++) {
+        for (int i = 0; i < 40000; i++) {
                 char path[64];
 
-                (void) snprintf(path, sizeof(path), "/tmp/none-%d", i);
+                (void) snprintf(path, sizeof(path), "%s/none-%d", i % 2 ? "/tmp" : "/opt", i);
                 if (access(path, F_OK) == 0)
                         return 1;
         }
@@ -376,19 +447,24 @@ const Case cases_a[] = {
         { "A2", session_storm },
         { "A3", thread_bomb },
         { "A4", zombies },
+        { "A4-chains", vfork_chains },
         { "A5", heap },
         { "A6", static_memory },
         { "A7", forks_and_memory },
         { "A8", stack },
         { "A9", shared_memory_folder },
+        { "A9-shm", shared_memory_folder_alone },
         { "A10", mapped_file },
         { "A11", unread_sockets },
+        { "A11-pipes", unread_pipes },
+        { "A11-streams", unread_streams },
         { "A12", memory_files },
         { "A12-shm", shared_memory_segments },
         { "A12-mq", queues_and_large_pages },
         { "A13", big_file },
         { "A14", many_files },
         { "A14-deep", deep_folders },
+        { "A14-levels", deepest_folders },
         { "A15", sparse_file },
         { "A16", descriptors },
         { "A17", objects },

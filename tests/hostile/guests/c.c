@@ -60,7 +60,7 @@ static int huge(void)
         FILE *f = out_open("results.json");
 
         (void) fputs("{\"text\": \"", f);
-        for (int i = 0; i < 1 << 20; i++)
+        for (int i = 0; i < 1 << 21; i++)
                 (void) fputc('x', f);
         (void) fputs("\"}", f);
         return fclose(f);
@@ -84,7 +84,7 @@ static int digits(void)
         FILE *f = out_open("results.json");
 
         (void) fputs("{\"status\": \"pass\", \"n\": 1", f);
-        for (int i = 0; i < 100000; i++)
+        for (int i = 0; i < 1000000; i++)
                 (void) fputc('7', f);
         (void) fputc('}', f);
         return fclose(f);

@@ -147,6 +147,9 @@ static int proc_writes(void)
         TRY("init_oom", write_to("/proc/1/oom_score_adj", "1000"));
         TRY("uid_map", write_to("/proc/self/uid_map", "0 0 1"));
         TRY("kcore", read_byte("/proc/kcore"));
+        TRY("label", write_to("/proc/self/attr/current", "unconfined"));
+        TRY("label_exec", write_to("/proc/self/attr/exec", "exec unconfined"));
+        TRY("label_init", write_to("/proc/1/attr/current", "unconfined"));
         return finish();
 }
 
@@ -176,6 +179,19 @@ static int propagation(void)
         return finish();
 }
 
+/* Runs a program as D15-id: whether it is still who it was. */
+static int is_still_me(const char *path)
+{
+        int status = -1;
+
+        if (fork() == 0) {
+                (void) execl(path, "run.sh", "D15-id", in_folder, out_folder, NULL);
+                _exit(1);
+        }
+        (void) wait(&status);
+        return status == 0;
+}
+
 /* The bit on a program of one's own, and on one of the image's (bin/suid, root's). */
 static int set_user_id(void)
 {
@@ -189,16 +205,28 @@ static int set_user_id(void)
         TRY("chmod", chmod("/tmp/copy", 06755));
         (void) stat("/bin/suid", &s);
         note("image_bits", (long) (s.st_mode & 06000));
-        (void) execl(fork() == 0 ? "/tmp/copy" : "/bin/suid", "run.sh", "D15-id", in_folder, out_folder,
-                     NULL);
-        return 1;
+        note("copy", is_still_me("/tmp/copy"));
+        note("image", is_still_me("/bin/suid"));
+        return finish();
 }
 
 static int who_am_i(void)
 {
-        (void) wait(NULL);
-        note("uid", (long) geteuid());
-        note("gid", (long) getegid());
+        return geteuid() == 65536 && getegid() == 65536 && getuid() == 65536 ? 0 : 1;
+}
+
+/* In an image that has put links in their places. */
+static int devices_of_the_runtime(void)
+{
+        struct stat s = {};
+
+        (void) lstat("/dev/null", &s);
+        note("null", S_ISCHR(s.st_mode) && s.st_rdev == makedev(1, 3));
+        TRY("core_pattern", write_to("/proc/sys/kernel/core_pattern", "|/tmp/x"));
+        TRY("sysrq", write_to("/proc/sysrq-trigger", "h"));
+        TRY("masked", read_byte("/proc/timer_list"));
+        TRY("console", write_to("/dev/console", "h"));
+        TRY("terminal", write_to("/dev/pts/0", "h"));
         return finish();
 }
 
@@ -248,21 +276,13 @@ static int leftovers(void)
 }
 
 const Case cases_d[] = {
-        { "D1", input_replaced },
-        { "D2", owners },
-        { "D3", cleanup_race },
-        { "D4", closed_folders },
-        { "D5", writes },
-        { "D6", input_changed },
-        { "D7", chroot_escape },
-        { "D8", others_in_proc },
-        { "D9", proc_writes },
-        { "D13", own_program },
-        { "D14", propagation },
-        { "D15", set_user_id },
-        { "D15-id", who_am_i },
-        { "D16", devices },
-        { "D17", run_from_tmp },
-        { "D18", leftovers },
-        {},
+        { "D1", input_replaced }, { "D2", owners },
+        { "D3", cleanup_race },   { "D4", closed_folders },
+        { "D5", writes },         { "D6", input_changed },
+        { "D7", chroot_escape },  { "D8", others_in_proc },
+        { "D9", proc_writes },    { "D10", devices_of_the_runtime },
+        { "D13", own_program },   { "D14", propagation },
+        { "D15", set_user_id },   { "D15-id", who_am_i },
+        { "D16", devices },       { "D17", run_from_tmp },
+        { "D18", leftovers },     {},
 };

@@ -112,11 +112,6 @@ static int listeners(void)
 }
 
 const Case cases_g[] = {
-        { "G1", outside },
-        { "G2", metadata },
-        { "G3", abstract_names },
-        { "G4", services },
-        { "G5", socket_files },
-        { "G6", listeners },
-        {},
+        { "G1", outside },        { "G2", metadata },     { "G3", abstract_names }, { "G4", services },
+        { "G4-both", listeners }, { "G5", socket_files }, { "G6", listeners },      {},
 };

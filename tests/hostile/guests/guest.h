@@ -59,4 +59,6 @@ int open_for_writing(const char *path);
 /* < 0 where not one byte can be read of it. */
 int read_byte(const char *path);
 void sleep_milliseconds(unsigned n);
+/* Whether a child can be had, and ends. */
+bool fork_one(void);
 _Noreturn void wait_for_the_end(void);

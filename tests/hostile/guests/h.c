@@ -6,6 +6,8 @@
 #include <mqueue.h>
 #include <stddef.h>
 #include <sys/file.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
 #include <sys/shm.h>
 #include <sys/un.h>
 
@@ -35,6 +37,9 @@ static int locks(void)
         TRY("write_lock", fcntl(fd, F_SETLK, &whole));
         TRY("lease", fcntl(fd, F_SETLEASE, F_RDLCK));
         TRY("namespace", flock(space, LOCK_EX | LOCK_NB));
+        whole.l_type = F_RDLCK;
+        TRY("read_lock", fcntl(fd, F_SETLK, &whole));
+        TRY("notify", fcntl(open("/opt/test-runner/bin", O_RDONLY | O_DIRECTORY), F_NOTIFY, DN_ACCESS));
         sleep_milliseconds(1200);
         return finish();
 }
@@ -105,13 +110,19 @@ static int figures_of_the_host(void)
         TRY("interrupts", read_byte("/proc/interrupts"));
         TRY("timers", read_byte("/proc/timer_list"));
         TRY("sched", read_byte("/proc/sched_debug"));
+        TRY("pressure_cpu", read_byte("/proc/pressure/cpu"));
+        TRY("pressure_memory", read_byte("/proc/pressure/memory"));
         return finish();
 }
 
-static int shared_memory(void)
+static int system_v(void)
 {
-        note("found", shmget(KEY, 4096, 0600) >= 0);
-        TRY("leave", shmget(KEY, 4096, IPC_CREAT | 0600));
+        note("found_memory", shmget(KEY, 4096, 0600) >= 0);
+        note("found_semaphores", semget(KEY, 1, 0600) >= 0);
+        note("found_queue", msgget(KEY, 0600) >= 0);
+        TRY("memory", shmget(KEY, 4096, IPC_CREAT | 0600));
+        TRY("semaphores", semget(KEY, 1, IPC_CREAT | 0600));
+        TRY("queue", msgget(KEY, IPC_CREAT | 0600));
         return finish();
 }
 
@@ -131,8 +142,17 @@ static int residue(void)
 }
 
 const Case cases_h[] = {
-        { "H1", keyrings },       { "H2", vsock },      { "H3", locks },
-        { "H4", uring },          { "H5", by_name },    { "H6", temporary },
-        { "H7", abstract_name },  { "H8", page_cache }, { "H10", figures_of_the_host },
-        { "H11", shared_memory }, { "H12", residue },   {},
+        { "H1", keyrings },
+        { "H2", vsock },
+        { "H3", locks },
+        { "H4", uring },
+        { "H5", by_name },
+        { "H6", temporary },
+        { "H7", abstract_name },
+        { "H8", page_cache },
+        { "H10", figures_of_the_host },
+        { "H11", system_v },
+        { "H11-both", system_v },
+        { "H12", residue },
+        {},
 };

@@ -103,6 +103,57 @@ static int dies_while_flooding(void)
         return raise(SIGKILL);
 }
 
+/* How a run ends: by the number, each end one that the answer names by another code. */
+static int ends_somehow(void)
+{
+        switch (given() % 7) {
+        case 0:
+                return finish();
+        case 1:
+                return finish() + 3;
+        case 2:
+                (void) finish();
+                return raise(SIGKILL);
+        case 3:
+                return 0;
+        case 4:
+                return out_text("{\"status\": ");
+        case 5:
+                (void) finish();
+                put(STDOUT_FILENO, 1 << 20);
+                return 0;
+        default:
+                (void) finish();
+                put(open_for_writing("/tmp/x"), 32L * MIB);
+                return 0;
+        }
+}
+
+/* Of two limits at once one is named: after so many microseconds it also writes without end. */
+__attribute__((noreturn)) static int time_and_output(void)
+{
+        int64_t end = microseconds() + given();
+
+        (void) finish();
+        while (microseconds() < end)
+                ;
+        for (;;)
+                put(STDOUT_FILENO, 4096);
+}
+
+/* Kills itself, or is killed for its memory: both are signal 9. */
+static int killed_or_too_large(void)
+{
+        long n = given();
+        char *p = n > 0 ? mmap(NULL, (size_t) n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+                        : NULL;
+
+        (void) finish();
+        if (p)
+                memset(p, 1, (size_t) n);
+        return raise(SIGKILL);
+}
+
 static int waits(void)
 {
         sleep_milliseconds(3000);
@@ -138,6 +189,9 @@ const Case cases_m[] = {
         { "M1-processes", at_processes },
         { "M1-memory", at_memory },
         { "M1-signal", dies_while_flooding },
+        { "M1-codes", ends_somehow },
+        { "M1-time-output", time_and_output },
+        { "M1-killed", killed_or_too_large },
         { "M2", waits },
         { "M3", figures },
         {},

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "guest.h"
 
+#include <dirent.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+
 #define FOUND_SIZE_MAX (128U * 1024U)
 
 const char *program, *in_folder, *out_folder;
@@ -100,15 +105,72 @@ void sleep_milliseconds(unsigned n)
                 ;
 }
 
+bool fork_one(void)
+{
+        pid_t child = fork();
+
+        if (child == 0)
+                _exit(0);
+        return child > 0 && waitpid(child, NULL, 0) == child;
+}
+
 _Noreturn void wait_for_the_end(void)
 {
         for (;;)
                 pause();
 }
 
+/* FNV-1a */
+static uint64_t hash_add(uint64_t hash, const void *data, size_t size)
+{
+        for (size_t i = 0; i < size; i++)
+                hash = (hash ^ ((const unsigned char *) data)[i]) * UINT64_C(0x100000001b3);
+        return hash;
+}
+
+static uint64_t hash_file(uint64_t hash, const char *path)
+{
+        static char data[65536];
+        int fd = open(path, O_RDONLY);
+
+        for (ssize_t n; (n = read(fd, data, sizeof(data))) > 0;)
+                hash = hash_add(hash, data, (size_t) n);
+        (void) close(fd);
+        return hash;
+}
+
+static uint64_t hash_folder(uint64_t hash, const char *path)
+{
+        struct dirent **entries = NULL;
+        int n = scandir(path, &entries, NULL, alphasort);
+
+        for (int i = 0; i < n; i++)
+                hash = hash_add(hash, entries[i]->d_name, strlen(entries[i]->d_name) + 1);
+        return hash;
+}
+
+/* Says all that a known-good job is given, so that any change of it shows: files, names, environment, ids,
+ * and whether it gets the kernel's objects that the next sandbox may have eaten. */
 static int hello(void)
 {
-        return out_text("{\"version\": 2, \"status\": \"pass\", \"tests\": [], \"message\": \"hello\"}\n");
+        static const char *const folders[] = { "/",    "/dev",     "/etc",
+                                               "/tmp", "/dev/shm", "/opt/test-runner/bin" };
+        uint64_t hash = UINT64_C(0xcbf29ce484222325);
+        char text[256], input[PATH_MAX];
+
+        for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+                hash = hash_folder(hash, folders[i]);
+        hash = hash_folder(hash, in_folder);
+        (void) snprintf(input, sizeof(input), "%ssolution", in_folder);
+        hash = hash_file(hash_file(hash_file(hash, program), "/bin/busybox"), input);
+        for (char **e = environ; *e; e++)
+                hash = hash_add(hash, *e, strlen(*e) + 1);
+        (void) snprintf(
+                text, sizeof(text),
+                "{\"version\": 2, \"status\": \"pass\", \"tests\": [], \"message\": \"%016jx %u %u %d\"}\n",
+                (uintmax_t) hash, getuid(), getgid(),
+                inotify_init() >= 0 && epoll_create1(0) >= 0 && eventfd(0, 0) >= 0 && fork_one());
+        return out_text(text);
 }
 
 static int beside(void)
