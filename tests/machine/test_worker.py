@@ -643,6 +643,24 @@ class Canary(Case):
         self.sandbox.run = self.sing
         self.slots(1)
 
+    def test_off_there_is_none(self):
+        self.sandbox.run = self.fail
+        self.push()
+        self.start()
+        self.router.receive("hello")
+        self.router.configure({"ruby": {"v1": None}}, canary_is_off=True)
+        self.router.receive("configured", match=lambda b: b["held"].get("ruby"))
+        self.slots(1)
+        with self.assertRaises(queue.Empty):
+            self.fail(self.sandbox.runs.get(timeout=1).order["plan"]["arguments"])
+
+    def test_turned_off_while_it_fails_jobs_are_taken(self):
+        self.begin(self.fail)
+        self.slots(0)
+        self.sandbox.runs.get(timeout=5)
+        self.router.configure({"ruby": {"v1": None}}, canary_is_off=True)
+        self.slots(1)
+
     def test_another_word_is_none(self):
         self.begin(lambda c: (c.read_input(), c.send(frame(STARTED, b'{"scope": "a.scope"}')), c.answer(**exited())))
         self.slots(0)

@@ -247,6 +247,44 @@ static void test_settings_are_layered(void **state)
         assert_int_equal(c->wall_max_usec, 90 * USEC_PER_SEC);
 }
 
+static void assert_canary(const File *f, const char *name, bool is_off, const char *exercise,
+                          const char *input)
+{
+        const StoreTrack *track = store_config_track(store_config(f->store), CHANNEL_TEST_RUNNERS, name);
+
+        assert_non_null(track);
+        assert_int_equal(track->settings.canary_is_off, is_off);
+        assert_true((track->settings.canary_exercise == NULL) == (exercise == NULL));
+        assert_true((track->settings.canary_input == NULL) == (input == NULL));
+        if (exercise)
+                assert_string_equal(track->settings.canary_exercise, exercise);
+        if (input)
+                assert_string_equal(track->settings.canary_input, input);
+}
+
+/* Where the channel says nothing; and what it says, which a track takes over or has otherwise. */
+static void test_the_canary_is_layered(void **state)
+{
+        static const char *const channels[] = { "{}", "{canary: off}",
+                                                "{canary: {exercise: known, input: file:///in/}}" };
+        File *f = *state;
+
+        for (size_t i = 0; i < ARRAY_SIZE(channels); i++) {
+                _cleanup_free_ char *text = string_format(
+                        "workers:\n  test_runners:\n    settings: %s\n    heir: {}\n"
+                        "    on: {settings: {canary: on}}\n    off: {settings: {canary: off}}\n"
+                        "    own: {settings: {canary: {exercise: mine, input: s3://b/mine}}}\n",
+                        channels[i]);
+
+                f->store = f->store ? store_free(f->store) : NULL;
+                open_store(f, text);
+                assert_canary(f, "heir", i == 1, i == 2 ? "known" : NULL, i == 2 ? "file:///in/" : NULL);
+                assert_canary(f, "on", false, NULL, NULL);
+                assert_canary(f, "off", true, NULL, NULL);
+                assert_canary(f, "own", false, "mine", "s3://b/mine");
+        }
+}
+
 static void test_bad_files_are_refused_with_a_place(void **state)
 {
         static const struct {
@@ -446,6 +484,7 @@ int main(void)
                 TEST(test_the_seed_makes_the_file_once),
                 TEST(test_the_ancestors_file_is_read),
                 TEST(test_settings_are_layered),
+                TEST(test_the_canary_is_layered),
                 TEST(test_bad_files_are_refused_with_a_place),
                 TEST(test_a_bad_reload_changes_nothing),
                 TEST(test_a_change_leaves_the_rest),
