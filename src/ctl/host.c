@@ -19,19 +19,28 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SANDBOX_USER "pipeline-sandbox"
 /* 65536 of images, and some guests. */
 #define SUBORDINATE_IDS_MIN (UINT64_C(65536) + 16)
 /* Each sandbox has one of every kind, and some are parked. */
 #define NAMESPACES_MIN 512U
 #define FILE_MAX       (1U << 20)
+#define PROGRAMS       "usr/lib/pipeline/"
+#define BUILD_PROGRAM  PROGRAMS "pipeline-buildd"
 #define VERSION_USEC   (5 * USEC_PER_SEC)
+
+/* Who runs what is not trusted. Each is named as its package, and has a user manager that scopes come from.
+ */
+typedef struct HostUser {
+        const char *name;
+        const char *drop_in; /* what confines its manager, in PROGRAMS */
+        uid_t uid;
+        bool exists;
+} HostUser;
 
 typedef struct Host {
         int root_fd;
         bool is_this;
-        uid_t uid;
-        bool has_user;
+        const HostUser *user; /* the one that is looked at */
 } Host;
 
 const char *host_verdict_name(HostVerdict verdict)
@@ -96,10 +105,12 @@ static bool read_number(const Host *host, const char *path, uint64_t *ret)
 
 static int check_user(const Host *host, HostFinding *f)
 {
-        if (host->has_user)
-                return well(f, string_format("the user " SANDBOX_USER " is %u", host->uid));
-        return finding(f, HOST_BAD, strdup("there is no user " SANDBOX_USER),
-                       strdup("install the package pipeline-sandbox, or run systemd-sysusers"));
+        const HostUser *user = host->user;
+
+        if (user->exists)
+                return well(f, string_format("the user %s is %u", user->name, user->uid));
+        return finding(f, HOST_BAD, string_format("there is no user %s", user->name),
+                       string_format("install the package %s, or run systemd-sysusers", user->name));
 }
 
 static int check_cgroups(const Host *host, HostFinding *f)
@@ -112,8 +123,8 @@ static int check_cgroups(const Host *host, HostFinding *f)
 
 static char *manager_file(const Host *host, const char *name)
 {
-        return string_format("sys/fs/cgroup/user.slice/user-%u.slice/user@%u.service/%s", host->uid,
-                             host->uid, name);
+        return string_format("sys/fs/cgroup/user.slice/user-%u.slice/user@%u.service/%s", host->user->uid,
+                             host->user->uid, name);
 }
 
 static int check_controllers(const Host *host, HostFinding *f)
@@ -126,7 +137,7 @@ static int check_controllers(const Host *host, HostFinding *f)
         text = read_text(host, path);
         if (!text)
                 return finding(f, HOST_BAD, strdup("the user manager has no control group: it does not run"),
-                               string_format("systemctl start user@%u.service", host->uid));
+                               string_format("systemctl start user@%u.service", host->user->uid));
         for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
                 if (!has_word(text, wanted[i]))
                         return finding(f, HOST_BAD,
@@ -179,7 +190,7 @@ static bool split_range(char *line, char **ret_name, uint64_t *ret_first, uint64
 }
 
 /* The largest range of the user's own in a file of NAME:FIRST:NUMBER. */
-static void find_own_range(const char *text, uint64_t *ret_first, uint64_t *ret_n)
+static void find_own_range(const char *text, const char *user, uint64_t *ret_first, uint64_t *ret_n)
 {
         _cleanup_free_ char *copy = strdup(text);
         char *rest = copy, *name;
@@ -187,21 +198,21 @@ static void find_own_range(const char *text, uint64_t *ret_first, uint64_t *ret_
 
         *ret_n = 0;
         for (char *line; copy && (line = strsep(&rest, "\n"));)
-                if (split_range(line, &name, &first, &n) && streq(name, SANDBOX_USER) && n > *ret_n) {
+                if (split_range(line, &name, &first, &n) && streq(name, user) && n > *ret_n) {
                         *ret_first = first;
                         *ret_n = n;
                 }
 }
 
 /* Whom else some of these ids are given to; a new string or NULL. */
-static char *find_overlap(const char *text, uint64_t own_first, uint64_t own_n)
+static char *find_overlap(const char *text, const char *user, uint64_t own_first, uint64_t own_n)
 {
         _cleanup_free_ char *copy = strdup(text);
         char *rest = copy, *name;
         uint64_t first, n;
 
         for (char *line; copy && (line = strsep(&rest, "\n"));)
-                if (split_range(line, &name, &first, &n) && !streq(name, SANDBOX_USER) &&
+                if (split_range(line, &name, &first, &n) && !streq(name, user) &&
                     first < own_first + own_n && own_first < first + n)
                         return strdup(name);
         return NULL;
@@ -210,19 +221,21 @@ static char *find_overlap(const char *text, uint64_t own_first, uint64_t own_n)
 static int check_id_file(const Host *host, const char *path, HostFinding *f)
 {
         _cleanup_free_ char *text = read_text(host, path), *other = NULL;
+        const char *user = host->user->name;
         uint64_t first = 0, n = 0;
 
-        find_own_range(text ?: "", &first, &n);
+        find_own_range(text ?: "", user, &first, &n);
         if (n < SUBORDINATE_IDS_MIN)
-                return finding(f, n == 0 ? HOST_BAD : HOST_DOUBTFUL,
-                               string_format("/%s gives " SANDBOX_USER " %" PRIu64 " ids", path, n),
-                               string_format("a line such as " SANDBOX_USER
-                                             ":200000:69632 in /%s, of ids that nobody else has",
-                                             path));
-        other = find_overlap(text, first, n);
+                return finding(
+                        f, n == 0 ? HOST_BAD : HOST_DOUBTFUL,
+                        string_format("/%s gives %s %" PRIu64 " ids", path, user, n),
+                        string_format("a line such as %s:200000:69632 in /%s, of ids that nobody else "
+                                      "has",
+                                      user, path));
+        other = find_overlap(text, user, first, n);
         if (other)
                 return finding(f, HOST_BAD, string_format("/%s gives some of them to %s too", path, other),
-                               string_format("give " SANDBOX_USER " a range of its own in /%s", path));
+                               string_format("give %s a range of its own in /%s", user, path));
         return well(f, string_format("%" PRIu64 " from %" PRIu64 " on", n, first));
 }
 
@@ -238,41 +251,44 @@ static int check_subordinate_ids(const Host *host, HostFinding *f)
 
 static int check_linger(const Host *host, HostFinding *f)
 {
-        if (exists(host, "var/lib/systemd/linger/" SANDBOX_USER))
+        _cleanup_free_ char *path = string_format("var/lib/systemd/linger/%s", host->user->name);
+
+        if (!path)
+                return -ENOMEM;
+        if (exists(host, path))
                 return well(f, strdup("the user manager starts at boot"));
         return finding(f, HOST_BAD, strdup("the user manager is not started at boot"),
-                       strdup("loginctl enable-linger " SANDBOX_USER));
+                       string_format("loginctl enable-linger %s", host->user->name));
 }
 
 static int check_manager(const Host *host, HostFinding *f)
 {
-        _cleanup_free_ char *path = string_format("run/user/%u", host->uid);
+        _cleanup_free_ char *path = string_format("run/user/%u", host->user->uid);
 
         if (!path)
                 return -ENOMEM;
         if (exists(host, path))
                 return well(f, strdup("it runs"));
         return finding(f, HOST_BAD, strdup("it does not run"),
-                       string_format("systemctl start user@%u.service", host->uid));
+                       string_format("systemctl start user@%u.service", host->user->uid));
 }
 
 static int check_drop_in(const Host *host, HostFinding *f)
 {
-        _cleanup_free_ char *path =
-                string_format("etc/systemd/system/user@%u.service.d/pipeline.conf", host->uid);
+        const HostUser *user = host->user;
+        _cleanup_free_ char *path = string_format("etc/systemd/system/user@%u.service.d/pipeline.conf",
+                                                  user->uid),
+                            *target = string_format(PROGRAMS "%s", user->drop_in);
 
-        if (!path)
+        if (!path || !target)
                 return -ENOMEM;
         /* The link of the package leads to an absolute path. */
-        if (faccessat(host->root_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
-            exists(host, "usr/lib/pipeline/sandbox-manager.conf"))
+        if (faccessat(host->root_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 && exists(host, target))
                 return well(f, strdup("the user manager has nothing to give"));
-        return finding(
-                f, HOST_BAD, strdup("the user manager is not confined"),
-                string_format(
-                        "ln -s /usr/lib/pipeline/sandbox-manager.conf /%s && systemctl daemon-reload && "
-                        "systemctl restart user@%u.service",
-                        path, host->uid));
+        return finding(f, HOST_BAD, strdup("the user manager is not confined"),
+                       string_format("ln -s /%s /%s && systemctl daemon-reload && "
+                                     "systemctl restart user@%u.service",
+                                     target, path, user->uid));
 }
 
 static int check_apparmor(const Host *host, HostFinding *f)
@@ -337,8 +353,7 @@ static int check_kernel(const Host *host, HostFinding *f)
         return host_version_judge("kernel", release ?: "unknown", f);
 }
 
-/* The first word of a program's `--version` that begins with a digit, NULL where there is no such program.
- */
+/* NULL where there is no such program. */
 static char *ask_version(const char *program)
 {
         const char *const argv[] = { program, "--version", NULL };
@@ -349,13 +364,10 @@ static char *ask_version(const char *program)
         char *found = NULL;
 
         if (process_run(&options, &result) == 0) {
-                char *text = strndup((const char *) result.output.data ?: "", result.output.size),
-                     *rest = text;
+                _cleanup_free_ char *text =
+                        strndup((const char *) result.output.data ?: "", result.output.size);
 
-                for (char *word; !found && text && (word = strsep(&rest, " \n"));)
-                        if (*word >= '0' && *word <= '9')
-                                found = strdup(word);
-                free(text);
+                found = text ? host_version_find(text) : NULL;
                 process_result_done(&result);
         }
         return found;
@@ -417,13 +429,15 @@ static int check_libseccomp(const Host *host, HostFinding *f)
         return r;
 }
 
-/* The table */
+/* The tables */
 
-static const struct {
+typedef struct HostCheck {
         const char *name;
         int (*check)(const Host *host, HostFinding *f);
         bool needs_user;
-} checks[] = {
+} HostCheck;
+
+static const HostCheck checks[] = {
         { "cgroups", check_cgroups },
         { "user", check_user },
         { "controllers", check_controllers, true },
@@ -443,21 +457,32 @@ static const struct {
         { "libseccomp", check_libseccomp },
 };
 
-static int find_user(Host *host)
+/* Of the user of builds, where they are installed. */
+static const HostCheck build_checks[] = {
+        { "build-user", check_user },
+        { "build-controllers", check_controllers, true },
+        { "build-subordinate-ids", check_subordinate_ids },
+        { "build-linger", check_linger },
+        { "build-user-manager", check_manager, true },
+        { "build-drop-in", check_drop_in, true },
+};
+
+static HostUser find_user(const Host *host, const char *name, const char *drop_in)
 {
         _cleanup_free_ char *text = read_text(host, "etc/passwd");
+        HostUser user = { .name = name, .drop_in = drop_in };
         char *rest = text;
 
         for (char *line; text && (line = strsep(&rest, "\n"));) {
-                const char *behind = string_after(line, SANDBOX_USER ":");
+                const char *behind = string_after(line, name);
                 unsigned uid;
 
-                if (!behind || sscanf(behind, "%*[^:]:%u:", &uid) != 1)
+                if (!behind || sscanf(behind, ":%*[^:]:%u:", &uid) != 1)
                         continue;
-                host->uid = uid;
-                host->has_user = true;
+                user.uid = uid;
+                user.exists = true;
         }
-        return 0;
+        return user;
 }
 
 void host_findings_free(HostFinding *findings, size_t n)
@@ -469,26 +494,42 @@ void host_findings_free(HostFinding *findings, size_t n)
         free(findings);
 }
 
+/* Appends to `findings`, which has room. */
+static int run_checks(const Host *host, const HostCheck *list, size_t n, HostFinding *findings,
+                      size_t *n_findings)
+{
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                if (list[i].needs_user && !host->user->exists)
+                        continue;
+                findings[*n_findings].check = list[i].name;
+                r = list[i].check(host, &findings[(*n_findings)++]);
+        }
+        return r;
+}
+
 int host_check(const char *root, HostFinding **ret, size_t *ret_n)
 {
         _cleanup_close_ int root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
         Host host = { .root_fd = root_fd, .is_this = streq(root, "/") };
+        HostUser sandbox, build;
         HostFinding *findings;
         size_t n = 0;
         int r;
 
         if (root_fd < 0)
                 return -errno;
-        findings = calloc(ARRAY_SIZE(checks), sizeof(*findings));
+        findings = calloc(ARRAY_SIZE(checks) + ARRAY_SIZE(build_checks), sizeof(*findings));
         if (!findings)
                 return -ENOMEM;
-        r = find_user(&host);
-        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(checks); i++) {
-                if (checks[i].needs_user && !host.has_user)
-                        continue;
-                findings[n].check = checks[i].name;
-                r = checks[i].check(&host, &findings[n++]);
-        }
+        sandbox = find_user(&host, "pipeline-sandbox", "sandbox-manager.conf");
+        build = find_user(&host, "pipeline-build", "build-manager.conf");
+        host.user = &sandbox;
+        r = run_checks(&host, checks, ARRAY_SIZE(checks), findings, &n);
+        host.user = &build;
+        if (r >= 0 && exists(&host, BUILD_PROGRAM))
+                r = run_checks(&host, build_checks, ARRAY_SIZE(build_checks), findings, &n);
         if (r < 0) {
                 host_findings_free(findings, n);
                 return r;

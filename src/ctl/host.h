@@ -30,8 +30,13 @@ void host_findings_free(HostFinding *findings, size_t n);
 /* A version, "6.1.170" or with more behind it. Pure; false where it does not begin with a number. */
 typedef struct HostVersion {
         unsigned part[3];
+        unsigned candidate; /* 2 of "1.4.0-rc.2", which comes before 1.4.0; 0: a release */
 } HostVersion;
 bool host_version_parse(const char *text, HostVersion *ret);
+
+/* The version in what a program says of itself, with its package's revision where it says that too; NULL
+ * where there is none. Pure. */
+char *host_version_find(const char *text);
 
 /* Judges the version of `crun`, `runc`, `kernel`, `libseccomp` or `systemd` by what is known of it: too old,
  * or within the range of a known fault. Pure. Fills in verdict, text and mend (new strings). */

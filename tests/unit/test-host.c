@@ -16,14 +16,16 @@
 
 #include <cmocka.h>
 
-#define MANAGER "sys/fs/cgroup/user.slice/user-996.slice/user@996.service/"
+#define MANAGER       "sys/fs/cgroup/user.slice/user-996.slice/user@996.service/"
+#define BUILD_MANAGER "sys/fs/cgroup/user.slice/user-995.slice/user@995.service/"
 
 static char root[] = "/tmp/test-host-XXXXXX";
 
 static const struct {
         const char *path, *text;
 } good[] = {
-        { "etc/passwd", "root:x:0:0::/root:/bin/sh\npipeline-sandbox:x:996:996::/:/bin/false\n" },
+        { "etc/passwd", "root:x:0:0::/root:/bin/sh\npipeline-sandbox:x:996:996::/:/bin/false\n"
+                        "pipeline-builder:x:994:994::/:/bin/false\n" },
         { "etc/subuid", "you:100000:65536\npipeline-sandbox:200000:69632\n" },
         { "etc/subgid", "pipeline-sandbox:200000:69632\n" },
         { "etc/systemd/system/user@996.service.d/pipeline.conf", "" },
@@ -38,6 +40,22 @@ static const struct {
         { "proc/sys/user/max_net_namespaces", "10000\n" },
         { "proc/version",
           "Linux version 6.1.0-40 (gcc-12 (Debian 12.2.0-14)) #1 SMP Debian 6.1.153-1 (2025-09-20)\n" },
+};
+
+/* What is there beside it where builds are installed. */
+static const struct {
+        const char *path, *text;
+} good_builds[] = {
+        { "usr/lib/pipeline/pipeline-buildd", "" },
+        { "etc/passwd",
+          "pipeline-sandbox:x:996:996::/:/bin/false\npipeline-build:x:995:995::/:/bin/false\n" },
+        { "etc/subuid", "pipeline-sandbox:200000:69632\npipeline-build:300000:69632\n" },
+        { "etc/subgid", "pipeline-sandbox:200000:69632\npipeline-build:300000:69632\n" },
+        { "etc/systemd/system/user@995.service.d/pipeline.conf", "" },
+        { "usr/lib/pipeline/build-manager.conf", "" },
+        { "var/lib/systemd/linger/pipeline-build", "" },
+        { "run/user/995/bus", "" },
+        { BUILD_MANAGER "cgroup.controllers", "cpu memory pids\n" },
 };
 
 static void put(const char *path, const char *text)
@@ -63,6 +81,15 @@ static int make_host(void **state)
         for (size_t i = 0; i < ARRAY_SIZE(good); i++)
                 put(good[i].path, good[i].text);
         return 0;
+}
+
+static int make_builder(void **state)
+{
+        int r = make_host(state);
+
+        for (size_t i = 0; i < ARRAY_SIZE(good_builds); i++)
+                put(good_builds[i].path, good_builds[i].text);
+        return r;
 }
 
 static int remove_host(void **state)
@@ -100,14 +127,34 @@ static void a_good_host_is_well(void **state)
         host_findings_free(findings, n);
 }
 
+static void without_builds_their_user_is_not_looked_at(void **state)
+{
+        assert_int_equal(verdict_of("build-user"), -1);
+        assert_int_equal(verdict_of("build-linger"), -1);
+}
+
 /* A file with another content, or gone, and what is then said of which check. */
+typedef struct Fault {
+        const char *path, *text; /* NULL: gone */
+        const char *check;
+        HostVerdict verdict;
+} Fault;
+
+static void assert_found(const Fault *fault)
+{
+        _cleanup_free_ char *path = string_format("%s/%s", root, fault->path);
+
+        assert_int_equal(verdict_of(fault->check), HOST_OK);
+        if (fault->text)
+                put(fault->path, fault->text);
+        else
+                assert_int_equal(tree_remove(AT_FDCWD, path), 0);
+        assert_int_equal(verdict_of(fault->check), fault->verdict);
+}
+
 static void each_fault_is_found(void **state)
 {
-        static const struct {
-                const char *path, *text; /* NULL: gone */
-                const char *check;
-                HostVerdict verdict;
-        } faults[] = {
+        static const Fault faults[] = {
                 { "sys/fs/cgroup/cgroup.controllers", NULL, "cgroups", HOST_BAD },
                 { MANAGER "cgroup.controllers", "cpu pids\n", "controllers", HOST_BAD },
                 { MANAGER "cgroup.controllers", "cpuset memory pids\n", "controllers", HOST_BAD },
@@ -132,16 +179,32 @@ static void each_fault_is_found(void **state)
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
-                _cleanup_free_ char *path = string_format("%s/%s", root, faults[i].path);
-
-                assert_int_equal(verdict_of(faults[i].check), HOST_OK);
-                if (faults[i].text)
-                        put(faults[i].path, faults[i].text);
-                else
-                        assert_int_equal(unlink(path), 0);
-                assert_int_equal(verdict_of(faults[i].check), faults[i].verdict);
+                assert_found(&faults[i]);
                 assert_int_equal(remove_host(state), 0);
                 assert_int_equal(make_host(state), 0);
+        }
+}
+
+static void each_fault_of_builds_is_found(void **state)
+{
+        static const Fault faults[] = {
+                { "etc/passwd", "pipeline-sandbox:x:996:996::/:/bin/false\n", "build-user", HOST_BAD },
+                { BUILD_MANAGER "cgroup.controllers", "cpu pids\n", "build-controllers", HOST_BAD },
+                { "etc/subuid", "pipeline-sandbox:200000:69632\n", "build-subordinate-ids", HOST_BAD },
+                { "etc/subgid", "pipeline-sandbox:200000:69632\npipeline-build:200000:69632\n",
+                  "build-subordinate-ids", HOST_BAD },
+                { "etc/subgid", "pipeline-sandbox:200000:69632\npipeline-build:200000:69632\n",
+                  "subordinate-ids", HOST_BAD },
+                { "var/lib/systemd/linger/pipeline-build", NULL, "build-linger", HOST_BAD },
+                { "run/user/995", NULL, "build-user-manager", HOST_BAD },
+                { "etc/systemd/system/user@995.service.d/pipeline.conf", NULL, "build-drop-in", HOST_BAD },
+                { "usr/lib/pipeline/build-manager.conf", NULL, "build-drop-in", HOST_BAD },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+                assert_found(&faults[i]);
+                assert_int_equal(remove_host(state), 0);
+                assert_int_equal(make_builder(state), 0);
         }
 }
 
@@ -161,14 +224,25 @@ static void versions_are_judged(void **state)
                 { "crun", "1.8.1", HOST_OK },
                 { "crun", "1.4.3", HOST_BAD },
                 { "runc", "1.1.5", HOST_BAD },
+                { "runc", "1.1.5+ds1-1", HOST_BAD },
+                { "runc", "1.1.5+ds1-1+deb12u1", HOST_DOUBTFUL },
+                { "runc", "1.1.15+ds1-2+b4", HOST_DOUBTFUL },
                 { "runc", "1.2.7", HOST_DOUBTFUL },
+                { "runc", "1.2.8", HOST_OK },
+                { "runc", "1.3.0", HOST_DOUBTFUL },
                 { "runc", "1.3.3", HOST_OK },
+                { "runc", "1.4.0-rc.2", HOST_DOUBTFUL },
+                { "runc", "1.4.0-rc.3+dev", HOST_OK },
+                { "runc", "1.4.0", HOST_OK },
+                { "crun", "1.26", HOST_OK },
                 { "kernel", "5.15.24", HOST_BAD },
                 { "kernel", "5.15.25-generic", HOST_OK },
                 { "kernel", "6.4.0", HOST_BAD },
+                { "kernel", "5.15.25-rc1", HOST_BAD },
                 { "kernel", "6.12.1", HOST_OK },
-                { "libseccomp", "2.5.4", HOST_OK },
+                { "libseccomp", "2.5.4", HOST_DOUBTFUL },
                 { "libseccomp", "2.6.0", HOST_DOUBTFUL },
+                { "libseccomp", "2.6.1", HOST_OK },
                 { "libseccomp", "2.5.3", HOST_BAD },
                 { "systemd", "252", HOST_OK },
                 { "systemd", "247", HOST_BAD },
@@ -185,13 +259,42 @@ static void versions_are_judged(void **state)
         }
 }
 
+static void versions_are_found_in_what_programs_say(void **state)
+{
+        static const struct {
+                const char *said, *version;
+        } rows[] = {
+                { "crun version 1.8.1\ncommit: 18b4f5a\nspec: 1.0.0\n", "1.8.1" },
+                { "runc version 1.1.5+ds1\ncommit: 1.1.5+ds1-1+deb12u1\nspec: 1.0.2-dev\n",
+                  "1.1.5+ds1-1+deb12u1" },
+                { "runc version 1.3.3\ncommit: v1.3.3-0-gd842d771\nspec: 1.2.1\n", "1.3.3" },
+                { "systemd 252 (252.39-1~deb12u1)\n+PAM\n", "252" },
+                { "no version\n", NULL },
+                { "", NULL },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                _cleanup_free_ char *found = host_version_find(rows[i].said);
+
+                if (rows[i].version)
+                        assert_string_equal(found, rows[i].version);
+                else
+                        assert_null(found);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(a_good_host_is_well, make_host, remove_host),
                 cmocka_unit_test_setup_teardown(each_fault_is_found, make_host, remove_host),
+                cmocka_unit_test_setup_teardown(a_good_host_is_well, make_builder, remove_host),
+                cmocka_unit_test_setup_teardown(each_fault_of_builds_is_found, make_builder, remove_host),
+                cmocka_unit_test_setup_teardown(without_builds_their_user_is_not_looked_at, make_host,
+                                                remove_host),
                 cmocka_unit_test_setup_teardown(without_the_user_it_says_so_alone, make_host, remove_host),
                 cmocka_unit_test(versions_are_judged),
+                cmocka_unit_test(versions_are_found_in_what_programs_say),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
