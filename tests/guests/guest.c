@@ -21,10 +21,12 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHUNK_SIZE (1U << 20)
@@ -265,6 +267,125 @@ static int case_residue(void)
         return result(found ? ", \"residue\": true" : ", \"residue\": false");
 }
 
+/* M: figures. What a guest knows of its own use, in the units of its own clocks. */
+
+#define N_SHARES       3
+#define SHARE_CPU_USEC 300000
+#define SHARE_MEMORY   (12U << 20)
+
+static long long usec_of(struct timeval t)
+{
+        return t.tv_sec * 1000000LL + t.tv_usec;
+}
+
+static long long cpu_usec(int who)
+{
+        struct rusage usage;
+
+        getrusage(who, &usage);
+        return usec_of(usage.ru_utime) + usec_of(usage.ru_stime);
+}
+
+static int result_at_least(long long least)
+{
+        char found[64];
+
+        snprintf(found, sizeof(found), ", \"least\": %lld", least);
+        return result(found);
+}
+
+/* Uses so much of the processor, by the clock of this thread. */
+static void *burn(void *unused)
+{
+        struct timespec now;
+
+        do {
+                for (volatile int i = 0; i < 10000; i++)
+                        ;
+                clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+        } while (now.tv_sec == 0 && now.tv_nsec < SHARE_CPU_USEC * 1000L);
+        return unused;
+}
+
+static int case_threads(void)
+{
+        pthread_t threads[N_SHARES];
+
+        for (int i = 0; i < N_SHARES; i++)
+                if (pthread_create(&threads[i], NULL, burn, NULL) != 0)
+                        return 106;
+        for (int i = 0; i < N_SHARES; i++)
+                pthread_join(threads[i], NULL);
+        return result_at_least(cpu_usec(RUSAGE_SELF));
+}
+
+/* Each has a child of its own, and is reaped before the next begins. */
+static int case_reaped(void)
+{
+        for (int i = 0; i < N_SHARES; i++)
+                if (fork() == 0) {
+                        if (fork() == 0)
+                                _exit(burn(NULL) != NULL);
+                        _exit(wait(NULL) < 0);
+                } else if (wait(NULL) < 0)
+                        return 107;
+        return result_at_least(cpu_usec(RUSAGE_CHILDREN));
+}
+
+/* All have theirs at the same time, and then let go. */
+static int case_shares(void)
+{
+        int has[2], let_go[2];
+        char c = 'x';
+
+        if (pipe(has) < 0 || pipe(let_go) < 0)
+                return 108;
+        for (int i = 0; i < N_SHARES; i++)
+                if (fork() == 0) {
+                        char *p = malloc(SHARE_MEMORY);
+
+                        memset(p, 1, SHARE_MEMORY);
+                        close(let_go[1]);
+                        _exit(write(has[1], &c, 1) != 1 || read(let_go[0], &c, 1) != 0 ||
+                              p[SHARE_MEMORY / 2] != 1);
+                }
+        for (int i = 0; i < N_SHARES; i++)
+                if (read(has[0], &c, 1) != 1)
+                        return 109;
+        close(let_go[1]);
+        while (wait(NULL) > 0)
+                ;
+        return result_at_least((long long) N_SHARES * SHARE_MEMORY);
+}
+
+static int write_zeros(const char *path, size_t size)
+{
+        static char zeros[CHUNK_SIZE];
+        int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+        while (size > 0) {
+                ssize_t n = write(fd, zeros, size < sizeof(zeros) ? size : sizeof(zeros));
+
+                if (n <= 0)
+                        return -1;
+                size -= (size_t) n;
+        }
+        return close(fd);
+}
+
+/* In whole pages; what is removed again does not lie there at the end. */
+static int case_files(void)
+{
+        const long page = sysconf(_SC_PAGESIZE);
+
+        mkdir("/tmp/folder", 0700);
+        if (write_zeros("/tmp/large", 2 * CHUNK_SIZE) < 0 || write_zeros("/tmp/folder/odd", page + 1) < 0 ||
+            write_zeros("/tmp/small", 1) < 0 || write_zeros("/tmp/gone", 4 * CHUNK_SIZE) < 0 ||
+            unlink("/tmp/gone") < 0)
+                return 110;
+        return result_at_least(2LL * CHUNK_SIZE + 3 * page);
+}
+
 /* M: a forged death. */
 static int case_suicide(void)
 {
@@ -282,6 +403,8 @@ static const struct {
         { "missing", case_missing },     { "nonzero", case_nonzero },   { "paths", case_paths },
         { "kernel", case_kernel },       { "identity", case_identity }, { "network", case_network },
         { "residue", case_residue },     { "suicide", case_suicide },   { "pause", case_pause },
+        { "threads", case_threads },     { "reaped", case_reaped },     { "shares", case_shares },
+        { "files", case_files },
 };
 
 int main(int argc, char **argv)

@@ -14,6 +14,9 @@ import suite
 
 TRACK = "smoke"
 ENOSYS, EPERM = errno.ENOSYS, errno.EPERM
+# The errors of pipeline-limits(7), in microseconds, bytes and milliseconds; but of CPU eight times as much: an emulated
+# processor takes as much longer for what is not the guest's (0.5 s were seen). What is written: input and results.
+CPU_ERROR, MEMORY_ERROR, WRITTEN_ERROR, WALL_ERROR = 8 * 250_000, 24 << 20, 64 << 10, 1000
 
 
 class Smoke(unittest.TestCase):
@@ -148,6 +151,50 @@ class Smoke(unittest.TestCase):
         reply = self.reply("nonzero")
         self.assertEqual(reply["status"]["status_code"], 513)
         self.assertEqual(reply["context"]["invocation"]["exit_status"], 7)
+
+    # Figures: what the guest knows at least, and no more than pipeline-limits(7) says beside it.
+
+    def figure(self, case, name, scale, error):
+        reply = self.reply(case)
+        self.assertEqual(reply["status"]["status_code"], 200, reply)
+        least, said = reply["response"]["least"], reply["context"]["usage"][name] * scale
+        self.assertGreater(least, 0)
+        self.assertGreaterEqual(said, least - scale, (name, reply))
+        self.assertLess(said, least + error, (name, reply))
+        return reply["context"]["usage"]
+
+    def test_n_the_cpu_of_threads_is_counted(self):
+        self.figure("threads", "cpu_milliseconds", 1000, CPU_ERROR)
+
+    def test_n_the_cpu_of_children_and_theirs_that_were_reaped_is_counted(self):
+        self.figure("reaped", "cpu_milliseconds", 1000, CPU_ERROR)
+
+    def test_n_the_memory_of_processes_is_summed(self):
+        usage = self.figure("shares", "memory_peak_bytes", 1, MEMORY_ERROR)
+        self.assertGreaterEqual(usage["processes_peak"], 4)
+
+    def test_n_written_bytes_are_what_lies_there_in_the_end(self):
+        usage = self.figure("files", "written_bytes", 1, WRITTEN_ERROR)
+        self.assertGreaterEqual(usage["written_inodes"], 4)
+
+    def test_n_a_guest_killed_at_its_limit_has_figures(self):
+        wall = self.killed("loop", 401, execution_timeout=2)
+        self.assertGreaterEqual(wall["wall_milliseconds"], 2000)
+        self.assertLess(wall["wall_milliseconds"], 2000 + WALL_ERROR)
+        self.assertGreater(wall["cpu_milliseconds"], 500)
+        self.assertGreaterEqual(self.killed("memory", 403)["memory_peak_bytes"], 64 << 20)
+        self.assertGreaterEqual(self.killed("processes", 403)["processes_peak"], 32)
+        self.assertGreater(self.killed("output", 402)["stdout_bytes"], 1 << 20)
+        self.assertGreater(self.killed("disk", 402)["written_bytes"], 16 << 20)
+
+    def killed(self, case, code, **more):
+        """The figures of one that was killed: there is no response, and none of them is missing."""
+        reply = self.reply(case, **more)
+        self.assertEqual(reply["status"]["status_code"], code, reply)
+        usage = reply["context"]["usage"]
+        for name in ("wall_milliseconds", "cpu_milliseconds", "memory_peak_bytes", "processes_peak"):
+            self.assertGreater(usage[name], 0, (name, reply))
+        return usage
 
 
 if __name__ == "__main__":
