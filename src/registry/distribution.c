@@ -5,24 +5,21 @@
 #include "distribution.h"
 
 #include "challenge.h"
+#include "distribution-answer.h"
 #include "hash.h"
 #include "login.h"
 
 #include "basic/digest.h"
 #include "basic/string-util.h"
-#include "proto/json-fields.h"
-#include "proto/name.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <unistd.h>
 
 #define MANIFEST_SIZE_MAX (4U * 1024U * 1024U)
-#define TOKEN_SIZE_MAX    16384U
 #define TOKEN_BODY_MAX    65536U
 #define TAGS_SIZE_MAX     (4U * 1024U * 1024U)
 #define TAGS_PAGES_MAX    64U
-#define TAGS_MAX          10000U
 #define BUSY_RETRIES      3U
 #define BUSY_USEC         USEC_PER_SEC
 #define BUSY_USEC_MAX     (10 * USEC_PER_SEC)
@@ -89,22 +86,14 @@ Distribution *distribution_free(Distribution *d)
 
 static int take_token(Distribution *d, const WebResponse *response, char **ret_error)
 {
-        _cleanup_json_ json_object *body = NULL;
-        _cleanup_free_ char *error = NULL;
-        const char *token = NULL;
+        char *authorization;
+        int r = answer_token(response, d->host, &authorization, ret_error);
 
-        if (json_object_from_bytes(response->body.data, response->body.size, &body, &error) == 0)
-                token = json_text(body, "token") ?: json_text(body, "access_token");
-        if (!token || *token == '\0' || strlen(token) > TOKEN_SIZE_MAX)
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s gives no token where it says it would", d->host));
-        for (const char *c = token; *c; c++)
-                if (*c <= ' ' || *c > '~')
-                        return say(ret_error, ASK_UNAVAILABLE,
-                                   string_format("the registry %s gives a token that is none", d->host));
+        if (r != 0)
+                return r;
         free(d->authorization);
-        d->authorization = string_format("Bearer %s", token);
-        return d->authorization ? 0 : -ENOMEM;
+        d->authorization = authorization;
+        return 0;
 }
 
 static int get_token(Distribution *d, const Challenge *challenge, char **ret_error)
@@ -220,36 +209,6 @@ void manifest_done(Manifest *manifest)
         *manifest = (Manifest){};
 }
 
-/* What the answer's header calls it and what it calls itself must be one: or one reader would see an image
- * where another sees a list of them. */
-static int check_type(const Distribution *d, const WebResponse *response, char **ret_error)
-{
-        _cleanup_json_ json_object *object = NULL;
-        _cleanup_free_ char *error = NULL;
-        const char *own, *header = response->content_type ?: "";
-        int r;
-
-        r = json_object_from_bytes(response->body.data, response->body.size, &object, &error);
-        if (r < 0)
-                return r;
-        if (r > 0)
-                return say(ret_error, ASK_BAD_IMAGE,
-                           string_format("the manifest that the registry %s sends is not JSON", d->host));
-        own = json_text(object, "mediaType");
-        if (own && (strncmp(header, own, strlen(own)) != 0 ||
-                    (header[strlen(own)] != '\0' && header[strlen(own)] != ';')))
-                return say(ret_error, ASK_BAD_IMAGE,
-                           string_format("the registry %s calls the manifest something else than it calls "
-                                         "itself",
-                                         d->host));
-        if (json_object_object_get_ex(object, "manifests", NULL) &&
-            (json_object_object_get_ex(object, "layers", NULL) ||
-             json_object_object_get_ex(object, "config", NULL)))
-                return say(ret_error, ASK_BAD_IMAGE,
-                           strdup("the manifest is that of an image and a list of images at once"));
-        return 0;
-}
-
 static int take_manifest(const Distribution *d, const char *reference, WebResponse *response, Manifest *ret,
                          char **ret_error)
 {
@@ -262,7 +221,7 @@ static int take_manifest(const Distribution *d, const char *reference, WebRespon
                 return say(ret_error, ASK_UNAVAILABLE,
                            string_format("the registry %s sends another manifest than the one of %s",
                                          d->host, reference));
-        r = check_type(d, response, ret_error);
+        r = answer_check_type(response, d->host, ret_error);
         if (r != 0)
                 return r;
         r = buffer_append(&response->body, "", 1, SIZE_MAX);
@@ -296,50 +255,6 @@ int distribution_manifest(Distribution *d, const char *reference, Manifest *ret,
 
 /* Tags */
 
-static int take_tags(const Distribution *d, const WebResponse *response, char ***tags, char **ret_error)
-{
-        _cleanup_json_ json_object *body = NULL;
-        _cleanup_free_ char *error = NULL;
-        json_object *list;
-        int r;
-
-        r = json_object_from_bytes(response->body.data, response->body.size, &body, &error);
-        if (r < 0)
-                return r;
-        list = r == 0 ? json_object_object_get(body, "tags") : NULL;
-        if (r > 0 || (list && !json_object_is_type(list, json_type_array)))
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s sends a list of tags that is none", d->host));
-        for (size_t i = 0; list && i < json_object_array_length(list); i++) {
-                json_object *tag = json_object_array_get_idx(list, i);
-                const char *name =
-                        json_object_is_type(tag, json_type_string) ? json_object_get_string(tag) : "";
-
-                if (!version_is_valid(name)) /* no version could have that name */
-                        continue;
-                if (strv_length(*tags) >= TAGS_MAX)
-                        return say(ret_error, ASK_UNAVAILABLE,
-                                   string_format("the registry %s has more than %u tags in %s", d->host,
-                                                 TAGS_MAX, d->repository));
-                r = strv_extend(tags, name);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
-/* The next page, where the header Link names one of this host: a new string or NULL. */
-static char *next_page(const Distribution *d, const WebResponse *response)
-{
-        const char *link = response->link, *end = link ? strchr(link, '>') : NULL, *path;
-
-        if (!end || *link != '<' || !strstr(end, "rel=\"next\""))
-                return NULL;
-        path = string_after(link + 1, d->base) ?: link + 1;
-        return string_after(path, "/v2/") ? string_format("%s%.*s", d->base, (int) (end - path), path)
-                                          : NULL;
-}
-
 int distribution_tags(Distribution *d, char ***ret, char **ret_error)
 {
         _cleanup_free_ char *url = string_format("%s/v2/%s/tags/list?n=1000", d->base, d->repository);
@@ -358,11 +273,13 @@ int distribution_tags(Distribution *d, char ***ret, char **ret_error)
                                                  d->repository));
                 if (response.status != 200)
                         return unexpected(d, &response, ret_error);
-                r = take_tags(d, &response, &tags, ret_error);
+                r = answer_tags(&response, d->host, &tags, ret_error);
                 if (r != 0)
                         return r;
                 free(url);
-                url = next_page(d, &response);
+                r = answer_next_page(&response, d->base, &url);
+                if (r < 0)
+                        return r;
                 if (!url) {
                         *ret = TAKE_PTR(tags);
                         return 0;
@@ -425,13 +342,11 @@ static int has_blob(Distribution *d, const char *digest, bool *ret, char **ret_e
         return r;
 }
 
-/* Where to send a blob to, which must be at the registry itself: the password goes there. */
 static int upload_url(Distribution *d, const char *digest, char **ret, char **ret_error)
 {
         _cleanup_(web_response_done) WebResponse response = {};
         _cleanup_free_ char *url = string_format("%s/v2/%s/blobs/uploads/", d->base, d->repository);
         WebRequest ask = { .url = url, .method = "POST" };
-        const char *path;
         int r = url ? request(d, &ask, &response, ret_error) : -ENOMEM;
 
         if (r != 0)
@@ -441,13 +356,7 @@ static int upload_url(Distribution *d, const char *digest, char **ret, char **re
                            string_format("the registry %s has no repository %s", d->host, d->repository));
         if (response.status != 202)
                 return unexpected(d, &response, ret_error);
-        path = response.location ? string_after(response.location, d->base) ?: response.location : "";
-        if (*path != '/' || strlen(digest) != DIGEST_SIZE)
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s does not say where to send to", d->host));
-        *ret = string_format("%s%s%cdigest=sha256%%3A%s", d->base, path, strchr(path, '?') ? '&' : '?',
-                             digest_hex(digest));
-        return *ret ? 0 : -ENOMEM;
+        return answer_upload_url(&response, d->base, digest, ret, ret_error);
 }
 
 int distribution_put_blob(Distribution *d, const char *digest, int fd, uint64_t size, char **ret_error)

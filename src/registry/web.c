@@ -8,7 +8,6 @@
 
 #include "basic/address-util.h"
 #include "basic/fd-util.h"
-#include "basic/parse-util.h"
 #include "basic/string-util.h"
 
 #include <curl/curl.h>
@@ -17,11 +16,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECT_SECONDS   10L
-#define REDIRECTS_MAX     5L
-#define ERROR_BODY_MAX    65536U /* of an answer that is none: not even read further */
-#define HEADER_SIZE_MAX   8192U
-#define RETRY_SECONDS_MAX 3600U
+#define CONNECT_SECONDS 10L
+#define REDIRECTS_MAX   5L
+#define ERROR_BODY_MAX  65536U /* of an answer that is none: not even read further */
 
 struct Web {
         const RegistrySettings *settings; /* borrowed */
@@ -40,16 +37,6 @@ typedef struct Exchange {
         uint64_t sent; /* of the body */
         bool is_too_large, is_stopped, is_refused;
 } Exchange;
-
-void web_response_done(WebResponse *response)
-{
-        free(response->content_type);
-        free(response->challenge);
-        free(response->link);
-        free(response->location);
-        buffer_done(&response->body);
-        *response = (WebResponse){};
-}
 
 /* Whom to connect to */
 
@@ -73,54 +60,12 @@ static curl_socket_t on_socket(void *userdata, curlsocktype purpose, struct curl
 
 /* What comes */
 
-static char *header_value(const char *line, size_t size, const char *name)
-{
-        size_t length = strlen(name);
-
-        if (size <= length || strncasecmp(line, name, length) != 0 || line[length] != ':')
-                return NULL;
-        line += length + 1;
-        size -= length + 1;
-        while (size > 0 && (*line == ' ' || *line == '\t'))
-                line++, size--;
-        while (size > 0 && (line[size - 1] == '\r' || line[size - 1] == '\n' || line[size - 1] == ' '))
-                size--;
-        return size > HEADER_SIZE_MAX || memchr(line, '\0', size) ? NULL : strndup(line, size);
-}
-
-/* Keeps the first of its name: a second one is somebody's trick. */
-static void keep(char **place, const char *line, size_t size, const char *name)
-{
-        if (!*place)
-                *place = header_value(line, size, name);
-}
-
 static size_t on_header(char *line, size_t unit, size_t n, void *userdata)
 {
         Exchange *exchange = userdata;
-        WebResponse *response = exchange->response;
-        size_t size = unit * n;
-        _cleanup_free_ char *retry = header_value(line, size, "Retry-After");
-        _cleanup_free_ char *range = header_value(line, size, "Content-Range");
-        uint64_t number;
 
-        if (size >= 5 && strncmp(line, "HTTP/", 5) == 0) { /* another answer begins */
-                web_response_done(response);
-                return size;
-        }
-        keep(&response->content_type, line, size, "Content-Type");
-        keep(&response->challenge, line, size, "WWW-Authenticate");
-        keep(&response->link, line, size, "Link");
-        keep(&response->location, line, size, "Location");
-        if (retry && parse_uint64(retry, 0, RETRY_SECONDS_MAX, &number) == 0)
-                response->retry_usec = number * USEC_PER_SEC;
-        if (range && string_after(range, "bytes ")) {
-                _cleanup_free_ char *start = strndup(range + 6, strcspn(range + 6, "-"));
-
-                if (start && parse_uint64(start, 0, UINT64_MAX, &number) == 0)
-                        response->range_start = number;
-        }
-        return size;
+        web_response_take_header(exchange->response, line, unit * n);
+        return unit * n;
 }
 
 static size_t on_data(char *data, size_t unit, size_t n, void *userdata)
@@ -138,6 +83,8 @@ static size_t on_data(char *data, size_t unit, size_t n, void *userdata)
                 return exchange->size > ERROR_BODY_MAX ? 0 : size;
         if (status == 206)
                 size_max -= MIN(size_max, exchange->response->range_start);
+        else /* it is the whole, whatever else it says */
+                exchange->response->range_start = 0;
         if (exchange->size > size_max) {
                 exchange->is_too_large = true;
                 return 0;

@@ -45,6 +45,9 @@ typedef struct WebResponse {
 } WebResponse;
 
 void web_response_done(WebResponse *response);
+/* Pure: takes a line of an answer's header, with its end; what is of no use is passed over. The status line
+ * of another answer begins anew. */
+void web_response_take_header(WebResponse *response, const char *line, size_t size);
 
 enum {
         WEB_FAILED = 1,  /* no whole answer; `ret_error` is a new string that says why */
