@@ -36,6 +36,22 @@ bool aws_text_is_valid(const char *s, size_t size_max)
         return n > 0;
 }
 
+int aws_word_parse(const char *text, size_t size, size_t size_max, char **ret)
+{
+        char *word = strndup(text ?: "", text ? size : 0);
+
+        if (!word)
+                return -ENOMEM;
+        word[strcspn(word, "\r\n")] = '\0';
+        if (!aws_text_is_valid(word, size_max)) {
+                explicit_bzero(word, strlen(word));
+                free(word);
+                return AWS_CREDENTIALS_BAD;
+        }
+        *ret = word;
+        return 0;
+}
+
 static int bad(const char **ret_error, const char *error)
 {
         *ret_error = error;

@@ -32,6 +32,9 @@ bool aws_text_is_valid(const char *s, size_t size_max);
 #define AWS_SECRET_KEY_SIZE_MAX 512U
 #define AWS_TOKEN_SIZE_MAX      16384U
 
+/* The first line of an answer, where it is such a text: a new string. 0, -ENOMEM, or AWS_CREDENTIALS_BAD. */
+int aws_word_parse(const char *text, size_t size, size_t size_max, char **ret) _warn_unused_;
+
 /* From texts, which are copied; `token` may be NULL. 0, -ENOMEM, or AWS_CREDENTIALS_BAD as above. */
 int aws_credentials_set(const char *access_key, const char *secret_key, const char *token,
                         AwsCredentials *ret, const char **ret_error) _warn_unused_;

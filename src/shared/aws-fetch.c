@@ -417,15 +417,11 @@ static int prepare_keys(AwsFetch *fetch, char **ret_header)
 /* The first line of an answer, as one word; fails the fetch where it is none. */
 static int take_word(AwsFetch *fetch, const Buffer *body, size_t size_max, char **ret)
 {
-        _cleanup_(text_clearp) char *word = strndup(body->data ? (const char *) body->data : "", body->size);
+        int r = aws_word_parse((const char *) body->data, body->size, size_max, ret);
 
-        if (!word)
-                return -ENOMEM;
-        word[strcspn(word, "\r\n")] = '\0';
-        if (!aws_text_is_valid(word, size_max))
+        if (r == AWS_CREDENTIALS_BAD)
                 return fail(fetch, string_format("%s gives an answer that is malformed", fetch->step->what));
-        *ret = TAKE_PTR(word);
-        return 0;
+        return r;
 }
 
 static const Step keys_step = { "the instance metadata service", NULL, prepare_keys, take_keys };

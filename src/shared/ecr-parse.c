@@ -19,6 +19,7 @@
 #define PASSWORD_SIZE_MAX 16384U
 #define TAG_SIZE_MAX      300U
 #define NEXT_SIZE_MAX     4096U
+#define NAME_SIZE_MAX     64U
 
 void ecr_registry_done(EcrRegistry *registry)
 {
@@ -204,4 +205,38 @@ int ecr_parse_page(const char *json, size_t size, json_object *images, char **re
                 return bad(ret_error, "its list goes on by a token that is too long");
         *ret_next = next ? strdup(next) : NULL;
         return next && !*ret_next ? -ENOMEM : 0;
+}
+
+static int meaning_of(const char *name)
+{
+        static const struct {
+                const char *name;
+                int result;
+        } errors[] = {
+                { "RepositoryNotFoundException", ECR_MISSING },
+                { "RepositoryAlreadyExistsException", ECR_EXISTS },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+                if (streq(errors[i].name, name))
+                        return errors[i].result;
+        return ECR_FAILED;
+}
+
+int ecr_parse_error(const char *json, size_t size, char **ret_name)
+{
+        _cleanup_(json_putp) json_object *object = NULL;
+        const char *type, *name;
+        int r = parse(json, size, &object);
+
+        if (r < 0)
+                return r;
+        type = text(object, "__type") ?: "";
+        name = strrchr(type, '#') ? strrchr(type, '#') + 1 : type;
+        if (!aws_text_is_valid(name, NAME_SIZE_MAX) || strpbrk(name, "<>&\"'")) {
+                *ret_name = NULL;
+                return ECR_FAILED;
+        }
+        *ret_name = strdup(name);
+        return *ret_name ? meaning_of(name) : -ENOMEM;
 }

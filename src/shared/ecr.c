@@ -19,7 +19,6 @@
 #define AGAIN_USEC     (200 * USEC_PER_MSEC)
 #define TIMER_ACCURACY (10 * USEC_PER_MSEC)
 #define PAGES_MAX      100U
-#define NAME_SIZE_MAX  64U
 
 typedef struct Call {
         sd_event *event;
@@ -86,58 +85,23 @@ static int try_again(Call *call)
         return r < 0 ? r : 0;
 }
 
-/* The name of an error, without its namespace; NULL where there is none that may be shown. A new string. */
-static char *error_name(const Buffer *body)
-{
-        json_tokener *tokener = json_tokener_new_ex(4);
-        json_object *object =
-                tokener && body->size < ANSWER_MAX
-                        ? json_tokener_parse_ex(tokener, (const char *) body->data, (int) body->size)
-                        : NULL;
-        json_object *type = json_object_is_type(object, json_type_object)
-                                    ? json_object_object_get(object, "__type")
-                                    : NULL;
-        const char *name = json_object_is_type(type, json_type_string) ? json_object_get_string(type) : "";
-        char *copy;
-
-        name = strrchr(name, '#') ? strrchr(name, '#') + 1 : name;
-        copy = aws_text_is_valid(name, NAME_SIZE_MAX) && !strpbrk(name, "<>&\"'") ? strdup(name) : NULL;
-        json_object_put(object);
-        if (tokener)
-                json_tokener_free(tokener);
-        return copy;
-}
-
-static int meaning_of(const char *name)
-{
-        static const struct {
-                const char *name;
-                int result;
-        } errors[] = {
-                { "RepositoryNotFoundException", ECR_MISSING },
-                { "RepositoryAlreadyExistsException", ECR_EXISTS },
-        };
-
-        for (size_t i = 0; name && i < ARRAY_SIZE(errors); i++)
-                if (streq(errors[i].name, name))
-                        return errors[i].result;
-        return ECR_FAILED;
-}
-
 static int take_refusal(Call *call, HttpTransfer *transfer)
 {
-        _cleanup_free_ char *name = error_name(http_body(transfer));
+        const Buffer *body = http_body(transfer);
+        _cleanup_free_ char *name = NULL;
+        int meaning = ecr_parse_error((const char *) body->data, body->size, &name);
         unsigned status = http_status(transfer);
         bool is_passing = status == 0    ? !http_is_final(transfer)
                           : status < 500 ? status == 429 || (name && streq(name, "ThrottlingException"))
                                          : true;
 
+        if (meaning < 0)
+                return meaning;
         if (is_passing && ++call->n_tries < TRIES_MAX)
                 return try_again(call);
         if (status == 0)
                 return end(call, ECR_FAILED, string_format("ECR: %s", http_error(transfer)));
-        return end(call, meaning_of(name),
-                   string_format("ECR answers %u%s%s", status, name ? " " : "", name ?: ""));
+        return end(call, meaning, string_format("ECR answers %u%s%s", status, name ? " " : "", name ?: ""));
 }
 
 static int on_answer(HttpTransfer *transfer, void *userdata)

@@ -51,3 +51,6 @@ int ecr_ensure_repository(const EcrRegistry *registry, const char *repository, u
 int ecr_parse_token(const char *json, size_t size, EcrToken *ret, char **ret_error) _warn_unused_;
 int ecr_parse_page(const char *json, size_t size, json_object *images, char **ret_next,
                    char **ret_error) _warn_unused_;
+/* An answer that is none: what it means, ECR_*, or -ENOMEM. *ret_name is the error's name without its
+ * namespace, a new string; NULL where it has none that may be shown. */
+int ecr_parse_error(const char *json, size_t size, char **ret_name) _warn_unused_;

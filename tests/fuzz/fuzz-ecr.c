@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Answers of ECR: a token that is fit for a header, lists whose digests are digests. */
+/* Answers of ECR: a token that is fit for a header, lists whose digests are digests, errors with a name. */
 
 #include "basic/digest.h"
 #include "basic/string-util.h"
@@ -39,6 +39,17 @@ static void check_page(const char *text, size_t size)
         json_object_put(images);
 }
 
+/* What is shown is a name, and nothing that a terminal or a page would take for something else. */
+static void check_error(const char *text, size_t size)
+{
+        _cleanup_free_ char *name = NULL;
+        int r = ecr_parse_error(text, size, &name);
+
+        expect(r == ECR_FAILED || r == ECR_MISSING || r == ECR_EXISTS);
+        expect(r == ECR_FAILED || name);
+        expect(!name || (aws_text_is_valid(name, 64) && !strpbrk(name, "#<>&")));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         _cleanup_(ecr_registry_done) EcrRegistry registry = {};
@@ -46,6 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         check_token((const char *) data, size);
         check_page((const char *) data, size);
+        check_error((const char *) data, size);
         expect(host && ecr_registry_from_host(host, &registry) >= 0);
         return 0;
 }
