@@ -103,6 +103,8 @@ int parse_time_span(const char *s, usec_t *ret_usec)
                 if (__builtin_mul_overflow(whole, units[i].usec, &value) ||
                     __builtin_add_overflow(value, fraction * (units[i].usec / USEC_PER_MSEC) / 1000, &value))
                         return -ERANGE;
+                if (value > TIME_SPAN_MAX)
+                        return -ERANGE;
                 *ret_usec = value;
                 return 0;
         }

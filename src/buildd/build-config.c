@@ -37,6 +37,16 @@ static const SettingKey keys[] = {
         { "MaxImage", setting_bytes, offsetof(BuildConfig, ceilings.image_bytes), "bytes, such as 8G" },
 };
 
+int build_config_parse(char *text, const char *name, BuildConfig *ret, char **ret_error)
+{
+        BuildConfig config = defaults;
+        int r = settings_parse(text, name, keys, ARRAY_SIZE(keys), &config, ret_error);
+
+        if (r == 0)
+                *ret = config;
+        return r;
+}
+
 int build_config_read(const char *path, BuildConfig *ret, char **ret_error)
 {
         BuildConfig config = defaults;

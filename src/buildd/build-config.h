@@ -15,3 +15,5 @@ typedef struct BuildConfig {
 
 /* Reads a file over the defaults. SETTINGS_BAD with what is wrong: a new string. */
 int build_config_read(const char *path, BuildConfig *ret, char **ret_error) _warn_unused_;
+/* Pure: the same from text (which is taken apart). `name` is what errors call it. */
+int build_config_parse(char *text, const char *name, BuildConfig *ret, char **ret_error) _warn_unused_;

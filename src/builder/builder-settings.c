@@ -65,9 +65,10 @@ static bool path_is_inside(const char *s)
         return s[0] != '/' && s[0] != '-' && s[0] != ':' && !strstr(s, "..") && strlen(s) <= 255;
 }
 
+/* git has the shell take the command for ssh apart: none of what means something there. */
 static bool path_is_absolute(const char *s)
 {
-        return s[0] == '/' && !strpbrk(s, " \t'\"\\$`");
+        return s[0] == '/' && !strpbrk(s, " \t\r\n'\"\\$`;&|<>()*?[]{}#!");
 }
 
 /* Texts to members: 0, -ENOMEM, or another error where the text has not the form. */
@@ -212,6 +213,10 @@ int builder_source(const BuilderSettings *settings, Channel channel, const char 
         }
         if (r == 0)
                 r = buffer_append(&address, "", 1, ADDRESS_SIZE_MAX + 1);
+        if (r == -ENOBUFS)
+                return bad(ret_error,
+                           string_format("the address of the sources of %s is longer than %u bytes", track,
+                                         ADDRESS_SIZE_MAX));
         if (r == 0)
                 *ret = (char *) TAKE_PTR(address.data);
         return r;

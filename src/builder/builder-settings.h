@@ -29,6 +29,7 @@ int builder_settings_init(BuilderSettings *settings, char *(*lookup)(const char 
 void builder_settings_done(BuilderSettings *settings);
 
 /* The address of a track's repository, a new string: the template with {track}, {channel} and {suffix}
- * (test-runner, analyzer, representer) replaced. SETTINGS_BAD where no template is set. */
+ * (test-runner, analyzer, representer) replaced. SETTINGS_BAD where no template is set,
+ * or where it comes to too long an address. */
 int builder_source(const BuilderSettings *settings, Channel channel, const char *track, char **ret,
                    char **ret_error) _warn_unused_;

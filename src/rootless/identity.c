@@ -61,17 +61,17 @@ int id_layout_init(uint32_t start, uint32_t count, IdLayout *ret)
         return 0;
 }
 
-/* NAME:START:COUNT, where NAME may be a number. */
+/* NAME:START:COUNT, where NAME may be a number: three fields, as those read it who hold others to it. What
+ * goes over the end of all ids is none. */
 static bool parse_range(char *line, const char *name, const char *number, uint32_t *ret_start,
                         uint32_t *ret_count)
 {
-        char *state = NULL, *who = strtok_r(line, ":", &state);
-        char *start_text = strtok_r(NULL, ":", &state), *count_text = strtok_r(NULL, ":", &state);
+        char *rest = line, *who = strsep(&rest, ":"), *start_text = strsep(&rest, ":"), *count_text = rest;
         uint64_t start, count;
 
-        if (!who || !start_text || !count_text || (!streq(who, name) && !streq(who, number)) ||
+        if (!start_text || !count_text || (!streq(who, name) && !streq(who, number)) ||
             parse_uint64(start_text, 1, UINT32_MAX, &start) < 0 ||
-            parse_uint64(count_text, 1, UINT32_MAX, &count) < 0)
+            parse_uint64(count_text, 1, UINT32_MAX - start, &count) < 0)
                 return false;
         *ret_start = (uint32_t) start;
         *ret_count = (uint32_t) count;

@@ -102,9 +102,14 @@ int settings_parse(char *text, const char *name, const SettingKey *keys, size_t 
 int settings_read(const char *path, const SettingKey *keys, size_t n_keys, void *target, char **ret_error)
 {
         _cleanup_free_ char *text = NULL;
-        int r = read_file_at(AT_FDCWD, path, FILE_SIZE_MAX, &text, NULL);
+        size_t size;
+        int r = read_file_at(AT_FDCWD, path, FILE_SIZE_MAX, &text, &size);
 
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
+        if (strlen(text) != size) { /* what follows NUL would be passed over */
+                *ret_error = string_format("%s: it is no text", path);
+                return *ret_error ? SETTINGS_BAD : -ENOMEM;
+        }
         return settings_parse(text, path, keys, n_keys, target, ret_error);
 }

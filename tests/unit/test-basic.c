@@ -389,6 +389,8 @@ static void test_time_spans(void **state)
                 { "-1", -EINVAL, 0 },
                 { "1.s.", -EINVAL, 0 },
                 { "1m", -EINVAL, 0 },
+                { "365000d", 0, TIME_SPAN_MAX },
+                { "365000.1d", -ERANGE, 0 },
                 { "99999999999999d", -ERANGE, 0 },
         };
 

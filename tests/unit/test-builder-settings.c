@@ -54,11 +54,12 @@ static void test_sources_follow_from_templates(void **state)
 static void test_what_is_not_understood_is_refused(void **state)
 {
         static const char *const bad[][2] = {
-                { "SOURCE", "ext::sh -c x" }, { "SOURCE", "-x" },
-                { "SOURCE", "https://a b" },  { "DOCKERFILE", "../Dockerfile" },
-                { "DOCKERFILE", "/x" },       { "BUILD_MEMORY", "much" },
-                { "SSH_KEY", "/a'b" },        { "BUILD_SOCKET", "socket" },
-                { "BASE_TLS", "maybe" },
+                { "SOURCE", "ext::sh -c x" },   { "SOURCE", "-x" },
+                { "SOURCE", "https://a b" },    { "DOCKERFILE", "../Dockerfile" },
+                { "DOCKERFILE", "/x" },         { "BUILD_MEMORY", "much" },
+                { "SSH_KEY", "/a'b" },          { "BUILD_SOCKET", "socket" },
+                { "BASE_TLS", "maybe" },        { "SSH_KEY", "/a;b" },
+                { "SSH_KNOWN_HOSTS", "/a\nb" },
         };
         BuilderSettings settings;
 
