@@ -5,6 +5,8 @@
 
 #include "metrics.h"
 
+#include "metrics-request.h"
+
 #include "basic/fd-util.h"
 #include "basic/list.h"
 #include "basic/string-util.h"
@@ -20,7 +22,6 @@
 
 #define N_LISTENERS_MAX   8U
 #define N_CONNECTIONS_MAX 16U
-#define REQUEST_SIZE_MAX  4096U
 #define DEADLINE_USEC     (5 * USEC_PER_SEC)
 #define PAUSE_USEC        USEC_PER_SEC
 
@@ -41,7 +42,7 @@ typedef struct Connection {
         Metrics *metrics;
         int fd;
         sd_event_source *source, *deadline;
-        char request[REQUEST_SIZE_MAX];
+        char request[METRICS_REQUEST_SIZE_MAX];
         size_t request_size;
         Buffer answer;
         size_t sent;
@@ -94,33 +95,29 @@ static int put_metrics(Connection *c)
         return r;
 }
 
-/* "GET /metrics HTTP/1.1", ended by NUL. */
-static int answer(Connection *c, char *line)
+static int answer(Connection *c, unsigned status)
 {
-        char *rest = line, *method = strsep(&rest, " "), *path = strsep(&rest, " "), *version = rest;
-
-        if (!path || !version || !string_after(version, "HTTP/1."))
-                return put_refusal(c, "400 Bad Request");
-        if (!streq(method, "GET"))
-                return put_refusal(c, "405 Method Not Allowed");
-        path[strcspn(path, "?")] = '\0';
-        if (!streq(path, "/metrics") && !streq(path, "/"))
+        switch (status) {
+        case 200:
+                return put_metrics(c);
+        case 404:
                 return put_refusal(c, "404 Not Found");
-        return put_metrics(c);
+        case 405:
+                return put_refusal(c, "405 Method Not Allowed");
+        case 431:
+                return put_refusal(c, "431 Request Header Fields Too Large");
+        default:
+                return put_refusal(c, "400 Bad Request");
+        }
 }
 
 /* Reading and writing: each 0 while there is more to wait for, 1 when it is over with the connection, < 0.
  */
 
-static bool request_is_whole(const Connection *c)
-{
-        return memmem(c->request, c->request_size, "\r\n\r\n", 4) ||
-               memmem(c->request, c->request_size, "\n\n", 2);
-}
-
 static int take_request(Connection *c)
 {
         ssize_t n = read(c->fd, c->request + c->request_size, sizeof(c->request) - c->request_size);
+        unsigned status;
         int r;
 
         if (n < 0)
@@ -128,13 +125,10 @@ static int take_request(Connection *c)
         if (n == 0)
                 return 1;
         c->request_size += (size_t) n;
-        if (request_is_whole(c)) {
-                c->request[strcspn(c->request, "\r\n")] = '\0';
-                r = answer(c, c->request);
-        } else if (c->request_size == sizeof(c->request))
-                r = put_refusal(c, "431 Request Header Fields Too Large");
-        else
+        status = metrics_request_parse(c->request, c->request_size);
+        if (status == 0)
                 return 0;
+        r = answer(c, status);
         return r < 0 ? r : sd_event_source_set_io_events(c->source, EPOLLOUT);
 }
 

@@ -114,14 +114,19 @@ static int read_user(uid_t uid, gid_t gid, char **ret_name, char ***ret_groups)
         return 0;
 }
 
-static int user_from_address(const char *address, uid_t *ret_uid, gid_t *ret_gid)
+int principal_user_of_address(const char *address, uid_t *ret_uid, gid_t *ret_gid)
 {
-        unsigned uid, gid;
+        _cleanup_free_ char *copy = strdup(string_after(address, "localhost:") ?: "");
+        char *rest = copy, *uid_text = strsep(&rest, ":"), *gid_text = strsep(&rest, ":");
+        uint64_t uid, gid;
 
-        if (sscanf(address, "localhost:%u:%u:", &uid, &gid) != 2)
+        if (!copy)
+                return -ENOMEM;
+        if (!gid_text || !rest || parse_uint64(uid_text, 0, UINT32_MAX - 1, &uid) < 0 ||
+            parse_uint64(gid_text, 0, UINT32_MAX - 1, &gid) < 0)
                 return -EPERM;
-        *ret_uid = uid;
-        *ret_gid = gid;
+        *ret_uid = (uid_t) uid;
+        *ret_gid = (gid_t) gid;
         return 0;
 }
 
@@ -165,7 +170,7 @@ static int find_user(Principals *principals, const Caller *caller, char *ret_id,
         uid_t uid;
         gid_t gid;
         Role roles;
-        int r = user_from_address(caller->address, &uid, &gid);
+        int r = principal_user_of_address(caller->address, &uid, &gid);
 
         if (r < 0)
                 return r;

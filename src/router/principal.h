@@ -41,6 +41,9 @@ bool principal_may_be_worker(const Principal *principal, const char *name);
 /* Pure: the roles of a local user. `groups` are the names of the groups they are in, NULL-ended. */
 Role roles_of_user(const char *user, uid_t uid, char *const *groups);
 
+/* Pure: who is behind "localhost:UID:GID:PID". 0, -EPERM where the address is not of that form, -ENOMEM. */
+int principal_user_of_address(const char *address, uid_t *ret_uid, gid_t *ret_gid) _warn_unused_;
+
 /* The keys that are known from now on. Entries with an error, or with a role nobody knows, are none, and are
  * logged. 0 or -ENOMEM. */
 int principals_set_keys(Principals *principals, const KeyFolder *folder) _warn_unused_;

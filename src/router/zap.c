@@ -4,6 +4,8 @@
 
 #include "zap.h"
 
+#include "zap-request.h"
+
 #include "basic/string-util.h"
 #include "shared/log.h"
 #include "shared/message-ids.h"
@@ -16,18 +18,6 @@
 
 #define LOG_INTERVAL_USEC USEC_PER_SEC
 
-/* The frames of a request. */
-enum {
-        ZAP_REQUEST_VERSION,
-        ZAP_REQUEST_ID,
-        ZAP_REQUEST_DOMAIN,
-        ZAP_REQUEST_ADDRESS,
-        ZAP_REQUEST_IDENTITY,
-        ZAP_REQUEST_MECHANISM,
-        _ZAP_REQUEST_MIN,
-        ZAP_REQUEST_KEY = _ZAP_REQUEST_MIN, /* of CURVE */
-};
-
 struct Zap {
         ZmqSource *source; /* owned */
         Principals *principals;
@@ -35,27 +25,18 @@ struct Zap {
         usec_t next_log_usec;
 };
 
-static char *frame_text(ZmqMessage *message, size_t i)
-{
-        return strndup(zmq_msg_data(&message->frames[i]), zmq_msg_size(&message->frames[i]));
-}
-
 static Bytes text_bytes(const char *text)
 {
         return (Bytes){ text, strlen(text) };
 }
 
 /* `id` is NULL where they may not come in. */
-static int zap_answer(Zap *zap, ZmqMessage *request, const char *id)
+static int zap_answer(Zap *zap, const ZapRequest *request, const char *id)
 {
         const Bytes frames[] = {
-                text_bytes(ZAP_VERSION),
-                { zmq_msg_data(&request->frames[ZAP_REQUEST_ID]),
-                  zmq_msg_size(&request->frames[ZAP_REQUEST_ID]) },
-                text_bytes(id ? "200" : "400"),
-                text_bytes(id ? "OK" : "not allowed"),
-                text_bytes(id ?: ""),
-                { "", 0 },
+                text_bytes(ZAP_VERSION),        request->id,
+                text_bytes(id ? "200" : "400"), text_bytes(id ? "OK" : "not allowed"),
+                text_bytes(id ?: ""),           { "", 0 },
         };
         int r = zmq_source_send(zap->source, frames, ARRAY_SIZE(frames));
 
@@ -76,31 +57,32 @@ static void log_refusal(Zap *zap, const char *address, const char *domain)
         zap->next_log_usec = now + LOG_INTERVAL_USEC;
 }
 
-static int on_request(ZmqSource *source, ZmqMessage *message, void *userdata)
+static int answer(Zap *zap, const ZapRequest *request)
 {
-        _cleanup_free_ char *domain = NULL, *address = NULL, *mechanism = NULL;
+        const Caller caller = { request->domain, request->address, request->mechanism, request->key };
         const Principal *principal = NULL;
         char id[PRINCIPAL_ID_SIZE];
-        Zap *zap = userdata;
-        Caller caller = {};
-        int r;
+        int r = principals_find(zap->principals, &caller, id, &principal);
 
-        if (message->n_frames < _ZAP_REQUEST_MIN)
-                return -EPROTO; /* libzmq itself is the peer */
-        caller.domain = domain = frame_text(message, ZAP_REQUEST_DOMAIN);
-        caller.address = address = frame_text(message, ZAP_REQUEST_ADDRESS);
-        caller.mechanism = mechanism = frame_text(message, ZAP_REQUEST_MECHANISM);
-        if (!domain || !address || !mechanism)
-                return -ENOMEM;
-        if (message->n_frames > ZAP_REQUEST_KEY &&
-            zmq_msg_size(&message->frames[ZAP_REQUEST_KEY]) == KEY_SIZE)
-                caller.key = zmq_msg_data(&message->frames[ZAP_REQUEST_KEY]);
-        r = principals_find(zap->principals, &caller, id, &principal);
         if (r < 0 && r != -EPERM)
                 return r;
         if (!principal)
-                log_refusal(zap, address, domain);
-        return zap_answer(zap, message, principal ? id : NULL);
+                log_refusal(zap, request->address, request->domain);
+        return zap_answer(zap, request, principal ? id : NULL);
+}
+
+static int on_request(ZmqSource *source, ZmqMessage *message, void *userdata)
+{
+        _cleanup_(zap_request_done) ZapRequest request = {};
+        Bytes frames[ZMQ_N_FRAMES_MAX];
+        int r;
+
+        for (size_t i = 0; i < message->n_frames; i++)
+                frames[i] = (Bytes){ zmq_msg_data(&message->frames[i]), zmq_msg_size(&message->frames[i]) };
+        r = zap_request_parse(frames, message->n_frames, &request);
+        if (r != 0)
+                return r < 0 ? r : -EPROTO; /* libzmq itself is the peer */
+        return answer(userdata, &request);
 }
 
 int zap_new(sd_event *event, void *context, Principals *principals, Zap **ret)
