@@ -14,6 +14,8 @@
 #include <zmq.h>
 
 #define REPLY_SIZE_MAX_BYTES INT64_C(33554432)
+#define STATUS_CODE_MIN      100
+#define STATUS_CODE_MAX      999
 #define MONITOR              "inproc://client-monitor"
 #define HANDSHAKE_FAILED                                                              \
         (ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | \
@@ -140,24 +142,57 @@ static int await(const Client *client, usec_t timeout_usec)
         }
 }
 
-static int read_reply(const void *data, size_t size, ClientReply *reply)
+/* Three digits, as every status has. */
+static unsigned status_code(json_object *object)
 {
+        json_object *status = json_object_object_get(object, "status"),
+                    *value = json_object_is_type(status, json_type_object)
+                                     ? json_object_object_get(status, "status_code")
+                                     : NULL;
+        int64_t code = json_object_is_type(value, json_type_int) ? json_object_get_int64(value) : 0;
+
+        return code >= STATUS_CODE_MIN && code <= STATUS_CODE_MAX ? (unsigned) code : 0;
+}
+
+int client_reply_parse(const void *data, size_t size, ClientReply *ret)
+{
+        _cleanup_(client_reply_done) ClientReply reply = {};
         _cleanup_free_ char *error = NULL;
-        json_object *status;
         int r;
 
-        r = buffer_append(&reply->text, data, size, SIZE_MAX);
-        if (r >= 0)
-                r = buffer_append(&reply->text, "", 1, SIZE_MAX);
-        if (r < 0)
-                return r;
-        reply->text.size--;
-        r = json_object_from_bytes(data, size, &reply->object, &error);
+        r = json_object_from_bytes(data, size, &reply.object, &error);
         if (r != 0)
                 return r < 0 ? r : CLIENT_BAD_REPLY;
-        status = json_object_object_get(reply->object, "status");
-        reply->code = (unsigned) json_object_get_int(json_object_object_get(status, "status_code"));
-        return reply->code > 0 ? 0 : CLIENT_BAD_REPLY;
+        r = buffer_append(&reply.text, data, size, SIZE_MAX);
+        if (r >= 0)
+                r = buffer_append(&reply.text, "", 1, SIZE_MAX);
+        if (r < 0)
+                return r;
+        reply.text.size--;
+        reply.code = status_code(reply.object);
+        if (reply.code == 0 && json_object_object_get_ex(reply.object, "status", NULL))
+                return CLIENT_BAD_REPLY;
+        *ret = reply;
+        reply = (ClientReply){};
+        return 0;
+}
+
+static uint64_t step_number(json_object *progress, const char *name)
+{
+        json_object *value = json_object_object_get(progress, name);
+
+        return json_object_is_type(value, json_type_int) ? json_object_get_uint64(value) : 0;
+}
+
+int client_reply_progress(const ClientReply *reply, ClientProgress *ret)
+{
+        json_object *progress = json_object_object_get(reply->object, "progress");
+
+        if (reply->code != 0 || !json_object_is_type(progress, json_type_object))
+                return CLIENT_BAD_REPLY;
+        *ret = (ClientProgress){ json_text(progress, "text"), step_number(progress, "step"),
+                                 step_number(progress, "steps") };
+        return 0;
 }
 
 void client_on_progress(Client *client, ClientProgressHandler handler, void *userdata)
@@ -166,25 +201,22 @@ void client_on_progress(Client *client, ClientProgressHandler handler, void *use
         client->userdata = userdata;
 }
 
-/* Whether it is no reply, but says how far it is. */
-static bool take_progress(const Client *client, json_object *object)
-{
-        json_object *progress = json_object_object_get(object, "progress");
-
-        if (!client->progress || !json_object_is_type(progress, json_type_object) ||
-            json_object_object_get(object, "status"))
-                return false;
-        client->progress(json_text(progress, "text"),
-                         json_object_get_uint64(json_object_object_get(progress, "step")),
-                         json_object_get_uint64(json_object_object_get(progress, "steps")),
-                         client->userdata);
-        return true;
-}
-
 /* CLIENT_AGAIN where it was no reply yet. */
 enum {
         CLIENT_AGAIN = 100,
 };
+/* What is no reply, but says how far it is. */
+static int take_progress(const Client *client, const ClientReply *reply)
+{
+        ClientProgress progress;
+        int r = client->progress ? client_reply_progress(reply, &progress) : CLIENT_BAD_REPLY;
+
+        if (r != 0)
+                return r;
+        client->progress(progress.text, progress.step, progress.n_steps, client->userdata);
+        return CLIENT_AGAIN;
+}
+
 static int receive_frames(const Client *client, zmq_msg_t *message, ClientReply *reply)
 {
         int r;
@@ -197,8 +229,8 @@ static int receive_frames(const Client *client, zmq_msg_t *message, ClientReply 
                 return -errno;
         if (zmq_msg_more(message))
                 return CLIENT_BAD_REPLY;
-        r = read_reply(zmq_msg_data(message), zmq_msg_size(message), reply);
-        return r == CLIENT_BAD_REPLY && take_progress(client, reply->object) ? CLIENT_AGAIN : r;
+        r = client_reply_parse(zmq_msg_data(message), zmq_msg_size(message), reply);
+        return r == 0 && reply->code == 0 ? take_progress(client, reply) : r;
 }
 
 static int receive(const Client *client, ClientReply *ret)

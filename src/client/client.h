@@ -21,6 +21,16 @@ typedef struct ClientReply {
 } ClientReply;
 
 void client_reply_done(ClientReply *reply);
+/* Pure: what the router sent. CLIENT_BAD_REPLY where it is neither a reply, nor could say how far it is:
+ * then the code is 0. */
+int client_reply_parse(const void *data, size_t size, ClientReply *ret) _warn_unused_;
+/* Pure: how far it is; the text is borrowed, and NULL where none is said. CLIENT_BAD_REPLY where it is not
+ * of that. */
+typedef struct ClientProgress {
+        const char *text;
+        uint64_t step, n_steps;
+} ClientProgress;
+int client_reply_progress(const ClientReply *reply, ClientProgress *ret) _warn_unused_;
 /* The error that the reply tells, borrowed; NULL where it has none. */
 const char *client_reply_error(const ClientReply *reply);
 

@@ -363,9 +363,10 @@ json_object *json_write(const JsonTable *table, const void *value)
         return TAKE_PTR(object);
 }
 
+/* From the last one on: a struct is zeroed, and with it what a later field has placed in it. */
 void json_done(const JsonTable *table, void *value)
 {
-        for (size_t i = 0; i < table->n_fields; i++)
+        for (size_t i = table->n_fields; i-- > 0;)
                 if (table->fields[i].type->done)
                         table->fields[i].type->done(&table->fields[i], at(value, table->fields[i].offset));
         memset(value, 0, table->size);

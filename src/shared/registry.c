@@ -7,6 +7,7 @@
 #include "registry.h"
 
 #include "process-util.h"
+#include "registry-output.h"
 
 #include "basic/digest.h"
 #include "basic/fd-util.h"
@@ -26,7 +27,6 @@
 #define PROGRAM          PKGLIBEXECDIR "/pipeline-registry"
 #define LINE_SIZE_MAX    (2U * 1024U * 1024U) /* a list is one line */
 #define CHUNK_SIZE       65536U
-#define REASON_SIZE_MAX  400U
 #define ARGUMENTS_MAX    8U
 #define TIME_ASK         (25 * USEC_PER_SEC) /* resolve, list */
 #define TIME_MARGIN      (10 * USEC_PER_SEC)
@@ -39,9 +39,8 @@ struct RegistryCall {
         pid_t pid; /* 0: reaped */
         int output_fd;
         sd_event_source *output, *end, *timer;
-        Buffer line;         /* begun */
-        json_object *answer; /* what it said at last */
-        char *reason;
+        Buffer line; /* begun */
+        RegistryOutput said;
 };
 
 static const char *const VERBS[_REGISTRY_VERB_MAX] = {
@@ -90,48 +89,23 @@ RegistryCall *registry_call_free(RegistryCall *call)
         }
         safe_close(call->output_fd);
         buffer_done(&call->line);
-        json_object_put(call->answer);
-        free(call->reason);
+        registry_output_done(&call->said);
         free(call);
         return NULL;
 }
 
 /* What it says */
 
-static uint64_t number(json_object *object, const char *name)
+static int take_line(RegistryCall *call, const char *line)
 {
-        json_object *value = json_object_object_get(object, name);
+        uint64_t done_size, total_size;
+        int r = registry_output_take(&call->said, line, &done_size, &total_size);
 
-        return json_object_is_type(value, json_type_int) ? json_object_get_uint64(value) : 0;
-}
-
-static const char *text(json_object *object, const char *name)
-{
-        json_object *value = json_object_object_get(object, name);
-
-        return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
-}
-
-static int take_line(RegistryCall *call, char *line)
-{
-        json_object *object = json_tokener_parse(line);
-
-        if (!json_object_is_type(object, json_type_object)) {
-                json_object_put(object);
-                free(call->reason);
-                call->reason = string_escape(line, strlen(line), REASON_SIZE_MAX);
-                return call->reason ? 0 : -ENOMEM;
-        }
-        if (json_object_object_get_ex(object, "done", NULL)) {
-                uint64_t done = number(object, "done"), total = number(object, "total");
-
-                json_object_put(object);
-                return call->handlers->progress ? call->handlers->progress(call, done, total, call->userdata)
-                                                : 0;
-        }
-        json_object_put(call->answer);
-        call->answer = object;
-        return 0;
+        if (r != REGISTRY_PROGRESS)
+                return r;
+        return call->handlers->progress
+                       ? call->handlers->progress(call, done_size, total_size, call->userdata)
+                       : 0;
 }
 
 static int take_lines(RegistryCall *call)
@@ -210,15 +184,7 @@ static int on_end(sd_event_source *source, int fd, uint32_t events, void *userda
         while (r == 0);
         if (r < 0)
                 return r;
-        if (!call->answer)
-                return fail(call, call->reason ?: "the program that asks the registry died");
-        answer.code = (unsigned) number(call->answer, "code");
-        answer.error = text(call->answer, "error");
-        answer.digest = text(call->answer, "digest");
-        answer.layout = text(call->answer, "layout");
-        answer.images = json_object_object_get(call->answer, "images");
-        if (answer.code != 0 && !answer.error)
-                answer.error = "the program that asks the registry does not say why";
+        registry_output_answer(&call->said, &answer);
         return end(call, &answer);
 }
 

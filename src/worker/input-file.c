@@ -4,6 +4,7 @@
  * without symlinks, and what is not a regular file is refused. Its memory is one frame, its depth, count and
  * bytes have bounds. */
 
+#include "file-uri.h"
 #include "input.h"
 
 #include "basic/fd-util.h"
@@ -51,53 +52,6 @@ static void file_input_freep(FileInput **in)
                 file_input_free(&(*in)->input);
 }
 
-static int hex_value(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        c |= 0x20;
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Undoes %XX; NULL where that is not what the text holds, or without memory. */
-static char *uri_decode(const char *s)
-{
-        char *decoded = malloc(strlen(s) + 1), *out = decoded;
-
-        for (; decoded && *s; s++) {
-                int high, low;
-
-                if (*s != '%') {
-                        *out++ = *s;
-                        continue;
-                }
-                high = hex_value(s[1]);
-                low = high < 0 ? -1 : hex_value(s[2]);
-                if (low < 0 || (high == 0 && low == 0)) {
-                        free(decoded);
-                        return NULL;
-                }
-                *out++ = (char) (high << 4 | low);
-                s += 2;
-        }
-        if (decoded)
-                *out = '\0';
-        return decoded;
-}
-
-/* The path relative to an allowed folder, or NULL where it is not below it. */
-static const char *path_below(const char *path, const char *folder)
-{
-        size_t n = strlen(folder);
-
-        while (n > 0 && folder[n - 1] == '/')
-                n--;
-        if (strncmp(path, folder, n) != 0 || (path[n] != '/' && path[n] != '\0'))
-                return NULL;
-        path += n + strspn(path + n, "/");
-        return *path == '\0' ? "." : path;
-}
-
 /* Opens a folder beneath an allowed one. */
 static int open_beneath(const char *folder, const char *path)
 {
@@ -121,7 +75,7 @@ static int open_allowed(const char *path, char *const *folders)
         int fd = -EXDEV;
 
         for (; folders && *folders && fd < 0; folders++) {
-                const char *below = path_below(path, *folders);
+                const char *below = file_path_below(path, *folders);
 
                 if (below)
                         fd = open_beneath(*folders, below);
@@ -163,7 +117,7 @@ static int enter(FileInput *in, int fd, size_t path_length)
 static int file_input_open(const char *rest, const InputContext *context, Input **ret, char **ret_error)
 {
         _cleanup_(file_input_freep) FileInput *in = calloc(1, sizeof(FileInput));
-        _cleanup_free_ char *path = rest[0] == '/' ? uri_decode(rest) : NULL;
+        _cleanup_free_ char *path = NULL;
         int fd, r;
 
         if (!in)
@@ -171,7 +125,10 @@ static int file_input_open(const char *rest, const InputContext *context, Input 
         in->file_fd = -EBADF;
         in->size_max = in->size_left = context->size_max;
         in->n_files_max = MIN(context->n_files_max, INPUT_FILES_MAX);
-        if (!path)
+        r = file_uri_parse(rest, &path);
+        if (r < 0)
+                return r;
+        if (r == FILE_URI_BAD)
                 return input_bad(ret_error, strdup("an input's URI looks like file:///FOLDER/"));
         fd = open_allowed(path, context->folders);
         if (fd < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A file is named JOB-TOKEN and holds frames: ANSWER with the body, then for each part a FILE with its size
- * and DATA. It appears by a rename, so it is whole or not there. */
+/* A file is named JOB-TOKEN and holds an outcome's frames. It appears by a rename, so it is whole or not
+ * there, but for a loss of power. */
 
 #include "outcome-store.h"
 
@@ -26,12 +26,6 @@ struct OutcomeStore {
         int folder_fd;
         Kept kept[OUTCOMES_MAX]; /* the oldest first */
         size_t n_kept;
-};
-
-static const char *const part_names[PEER_N_PARTS_MAX] = {
-        [OUTCOME_RESPONSE] = "response",
-        [OUTCOME_CONTEXT] = "context",
-        [OUTCOME_ERROR_DETAIL] = "error_detail",
 };
 
 static void kept_done(Kept *kept)
@@ -152,32 +146,6 @@ void outcome_store_expire(OutcomeStore *store)
                 forget(store, 0);
 }
 
-static int append_part(Buffer *out, const char *name, const Buffer *part)
-{
-        int r = frame_append_file(out, 0, part->size, name, SIZE_MAX);
-
-        for (size_t at = 0; r >= 0 && at < part->size; at += FRAME_PAYLOAD_MAX)
-                r = frame_append(out, FRAME_DATA, 0, part->data + at,
-                                 MIN(part->size - at, (size_t) FRAME_PAYLOAD_MAX), SIZE_MAX);
-        return r;
-}
-
-static int encode(const OutcomeText *text, Buffer *out)
-{
-        _cleanup_json_ json_object *body = outcome_to_json(&text->outcome);
-        const char *line = body ? json_object_text(body) : NULL;
-        int r;
-
-        if (!line)
-                return -ENOMEM;
-        if (strlen(line) > FRAME_PAYLOAD_MAX)
-                return -E2BIG;
-        r = frame_append(out, FRAME_ANSWER, 0, line, strlen(line), SIZE_MAX);
-        for (size_t i = 0; r >= 0 && i < PEER_N_PARTS_MAX; i++)
-                r = append_part(out, part_names[i], &text->parts[i]);
-        return r;
-}
-
 static int write_file(OutcomeStore *store, const char *name, const Buffer *content)
 {
         _cleanup_close_ int fd = openat(store->folder_fd, TEMPORARY_NAME,
@@ -200,7 +168,7 @@ int outcome_store_put(OutcomeStore *store, const OutcomeText *text)
 
         if (!name)
                 return -ENOMEM;
-        r = encode(text, &content);
+        r = outcome_text_encode(text, &content);
         if (r >= 0)
                 r = write_file(store, name, &content);
         if (r < 0)
@@ -227,43 +195,6 @@ const char *outcome_store_job(const OutcomeStore *store, size_t i)
         return store->kept[i].job;
 }
 
-static int decode_body(const Frame *frame, Outcome *ret)
-{
-        _cleanup_json_ json_object *body = NULL;
-        _cleanup_free_ char *error = NULL;
-        int r = json_object_from_bytes(frame->payload, frame->size, &body, &error);
-
-        return r == 0 ? outcome_from_json(body, ret, &error) : r;
-}
-
-/* Takes the frames in their order; a FILE moves on to the next part. */
-static int decode(const uint8_t *data, size_t size, OutcomeText *text)
-{
-        size_t n_parts = 0;
-        Frame frame;
-        int r = 0;
-
-        while (r == 0 && size > 0) {
-                r = frame_parse(data, size, &frame);
-                if (r != 0)
-                        return OUTCOME_BAD;
-                if (frame.type == FRAME_ANSWER && !text->outcome.job)
-                        r = decode_body(&frame, &text->outcome);
-                else if (frame.type == FRAME_FILE && n_parts < PEER_N_PARTS_MAX)
-                        n_parts++;
-                else if (frame.type == FRAME_DATA && n_parts > 0)
-                        r = buffer_append(&text->parts[n_parts - 1], frame.payload, frame.size,
-                                          PEER_PART_SIZE_MAX);
-                else
-                        r = OUTCOME_BAD;
-                data += frame_total_size(&frame);
-                size -= frame_total_size(&frame);
-        }
-        if (r == 0 && (n_parts < PEER_N_PARTS_MAX || !text->outcome.job))
-                r = OUTCOME_BAD;
-        return r == -ENOBUFS ? OUTCOME_BAD : r;
-}
-
 int outcome_store_get(const OutcomeStore *store, size_t i, OutcomeText *ret)
 {
         _cleanup_free_ char *name = file_name(store->kept[i].job, store->kept[i].token), *data = NULL;
@@ -276,9 +207,11 @@ int outcome_store_get(const OutcomeStore *store, size_t i, OutcomeText *ret)
         r = read_file_at(store->folder_fd, name, FILE_SIZE_MAX, &data, &size);
         if (r < 0)
                 return r == -ENOMEM ? r : OUTCOME_BAD;
-        r = decode((const uint8_t *) data, size, &text);
+        r = outcome_text_decode((const uint8_t *) data, size, &text);
         if (r != 0)
                 return r;
+        if (!streq(text.outcome.job, store->kept[i].job) || !streq(text.outcome.token, store->kept[i].token))
+                return OUTCOME_BAD;
         *ret = text;
         text = (OutcomeText){};
         return 0;

@@ -5,7 +5,7 @@
  * that is killed, or a router that restarts, loses none. They survive processes, not a loss of power (no
  * fsync: a job can be run again, and its latency is what users see). */
 
-#include "outcome-build.h"
+#include "outcome-frames.h"
 
 typedef struct OutcomeStore OutcomeStore;
 
@@ -28,7 +28,4 @@ size_t outcome_store_size(const OutcomeStore *store);
 /* The id of the i-th, oldest first; borrowed. */
 const char *outcome_store_job(const OutcomeStore *store, size_t i);
 /* Reads the i-th. OUTCOME_BAD where the file is not what was written. */
-enum {
-        OUTCOME_BAD = 1,
-};
 int outcome_store_get(const OutcomeStore *store, size_t i, OutcomeText *ret) _warn_unused_;

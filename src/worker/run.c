@@ -7,6 +7,7 @@
 #include "run.h"
 
 #include "input.h"
+#include "run-frames.h"
 #include "sandbox-client.h"
 
 #include "basic/string-util.h"
@@ -34,9 +35,8 @@ struct Run {
         bool has_started;
         char *digest;
         char **arguments;
-        RunRecord record;     /* borrows from the above */
-        ResultRecord *result; /* the file whose data comes, borrowed; NULL: none */
-        uint64_t result_left;
+        RunRecord record; /* borrows from the above */
+        RunFrames frames; /* of the record */
 };
 
 Run *run_free(Run *run)
@@ -163,63 +163,16 @@ static int take_started(Run *run, const Frame *frame)
         return set_deadline(run, run->job.limits.wall_usec + MARGIN_USEC);
 }
 
-static ResultRecord *find_result(Run *run, const FrameResult *result)
-{
-        char *const *names = result_names(run->job.channel);
-
-        for (size_t i = 0; names[i]; i++)
-                if (strlen(names[i]) == result->name_size &&
-                    memcmp(names[i], result->name, result->name_size) == 0)
-                        return &run->record.results[i];
-        return NULL;
-}
-
-static int take_result(Run *run, const Frame *frame)
-{
-        FrameResult result;
-
-        if (frame_parse_result(frame, &result) != 0 || run->result_left > 0)
-                return broken(run, "a malformed result");
-        run->result = find_result(run, &result);
-        if (!run->result || run->result->data.size > 0)
-                return broken(run, "a result that was not asked for");
-        run->result->state = result.state;
-        if (result.state != RESULT_OK)
-                return 0;
-        if (result.size > run->job.limits.result_bytes) {
-                run->result->state = RESULT_TOO_LARGE;
-                return broken(run, "a result that is larger than the limit");
-        }
-        run->result_left = result.size;
-        return 0;
-}
-
-static int take_data(Run *run, const Frame *frame)
-{
-        if (frame->size == 0 || frame->size > run->result_left)
-                return broken(run, "more of a result than it announced");
-        run->result_left -= frame->size;
-        return buffer_append(&run->result->data, frame->payload, frame->size, SIZE_MAX);
-}
-
 static int on_frame(Order *order, const Frame *frame, void *userdata)
 {
+        const char *what;
         Run *run = userdata;
+        int r;
 
-        switch (frame->type) {
-        case FRAME_STARTED:
+        if (frame->type == FRAME_STARTED)
                 return take_started(run, frame);
-        case FRAME_STDOUT:
-        case FRAME_STDERR:
-                return stream_record_append(&run->record.streams[frame->type == FRAME_STDERR],
-                                            frame->payload, frame->size);
-        case FRAME_RESULT:
-                return take_result(run, frame);
-        case FRAME_DATA:
-                return take_data(run, frame);
-        default:
-                return broken(run, "a frame that has no place here");
-        }
+        r = run_frames_take(&run->frames, frame, &what);
+        return r == RUN_FRAMES_BROKEN ? broken(run, what) : r;
 }
 
 static int on_order_ended(Order *order, json_object *answer, const char *error, void *userdata)
@@ -236,8 +189,7 @@ static int on_order_ended(Order *order, json_object *answer, const char *error, 
         if (r == JSON_BAD)
                 return run_fail(run, STATUS_WORKER_ERROR,
                                 string_format("the sandbox service's answer is malformed: %s", wrong));
-        if (run->result_left > 0)
-                run->result->state = RESULT_UNREADABLE;
+        run_frames_end(&run->frames);
         return run_end(run);
 }
 
@@ -387,6 +339,7 @@ int run_new(const RunHost *host, Job *job, RunHandler on_ended, void *userdata, 
         run->job = *job;
         *job = (Job){};
         run->record.job = &run->job;
+        run->frames = (RunFrames){ .record = &run->record, .result_size = run->job.limits.result_bytes };
         run->record.worker = host->settings->name;
         for (size_t i = 0; i < RESULTS_MAX; i++)
                 run->record.results[i].state = RESULT_MISSING;

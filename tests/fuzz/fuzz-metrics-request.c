@@ -6,7 +6,7 @@
 
 #include "basic/string-util.h"
 
-#define MIDDLE 600U
+#define MIDDLE 100U
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
