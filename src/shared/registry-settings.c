@@ -104,27 +104,30 @@ bool registry_host_is_loopback(const char *host)
         return *after == '\0' || *after == ':';
 }
 
-static bool is_separator(char c)
+/* What may stand between letters and digits: one `.`, one or two `_`, or any number of `-`. Its size, or 0.
+ */
+static size_t separator_size(const char *s)
 {
-        return c == '.' || c == '_' || c == '-';
+        size_t n = strspn(s, "._-");
+
+        return n == 1 || strspn(s, "-") == n || (n == 2 && strspn(s, "_") == n) ? n : 0;
 }
 
-/* A repository's name: parts between slashes, of lower-case letters, digits and, between these, separators.
- */
+/* A repository's name: parts between slashes, of lower-case letters and digits with separators between. */
 static bool repository_is_valid(const char *name)
 {
-        char before = '/';
-
         if (strlen(name) > PATH_SIZE_MAX)
                 return false;
-        for (const char *c = name;; before = *c++) {
-                bool is_plain = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9');
-                bool was_plain = before != '/' && !is_separator(before);
+        for (;;) {
+                size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789");
 
-                if (*c == '\0')
-                        return was_plain;
-                if (*c == '/' ? !was_plain : !is_plain && (!is_separator(*c) || before == '/'))
+                if (n == 0 || name[n] == '\0')
+                        return n > 0;
+                name += n;
+                n = *name == '/' ? 1 : separator_size(name);
+                if (n == 0)
                         return false;
+                name += n;
         }
 }
 
