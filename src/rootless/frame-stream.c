@@ -191,7 +191,8 @@ void frame_stream_done(FrameStream *stream)
 
 void frame_stream_pause(FrameStream *stream, bool paused)
 {
-        stream->resumed = !paused && (stream->resumed || stream->paused);
+        /* Who resumes it twice resumes it. */
+        stream->resumed = !paused && (stream->paused || stream->resumed);
         stream->paused = paused;
         update_events(stream);
 }

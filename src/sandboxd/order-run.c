@@ -5,23 +5,20 @@
  * from the worker -> the guest -> output and results to the worker -> verdict
  *
  * The worker's frames are not read until the limits of the job hold. Neither end is read while the other
- * does not keep up. What pipeline-init sends is bounded here once more: it shares a container with the
- * guest. */
+ * does not keep up. What pipeline-init sends is held against the plan (testimony.h). */
 
 #include "orders.h"
 #include "proto/plan.h"
 #include "proto/status.h"
 #include "shared/log.h"
 #include "shared/message-ids.h"
+#include "testimony.h"
 #include "verdict.h"
 
 #include "basic/string-util.h"
 
 #include <errno.h>
 #include <inttypes.h>
-
-/* pipeline-init may send a whole read more than the limit. */
-#define OUTPUT_SLACK FRAME_PAYLOAD_MAX
 
 typedef struct Run {
         Connection *connection;
@@ -30,10 +27,7 @@ typedef struct Run {
         Sandbox *sandbox;
         usec_t started_usec; /* 0: the guest was not told to start */
         bool is_limited;     /* the limits of the job hold: input may pass */
-        bool is_running;     /* pipeline-init said so */
-        uint64_t stdout_size, stderr_size;
-        uint64_t result_left; /* bytes of the result announced last */
-        size_t n_results;
+        Testimony testimony; /* of pipeline-init */
 } Run;
 
 static void run_done(Connection *connection)
@@ -96,8 +90,8 @@ static void on_fault(Sandbox *sandbox, SandboxFault fault, const char *text, voi
 {
         Run *run = owner;
         Verdict verdict = {
-                .stdout_size = run->stdout_size,
-                .stderr_size = run->stderr_size,
+                .stdout_size = run->testimony.sizes[0],
+                .stderr_size = run->testimony.sizes[1],
                 .wall_usec = now_usec(CLOCK_MONOTONIC) - run->started_usec,
         };
 
@@ -115,35 +109,7 @@ static void on_fault(Sandbox *sandbox, SandboxFault fault, const char *text, voi
 
 /* From pipeline-init */
 
-/* Returns whether the frame is within what was agreed; then it may go on to the worker. */
-static bool take_output(Run *run, const Frame *frame)
-{
-        uint64_t *size = frame->type == FRAME_STDOUT ? &run->stdout_size : &run->stderr_size;
-
-        *size += frame->size;
-        return run->is_running && *size <= run->plan.limits.output_bytes + OUTPUT_SLACK;
-}
-
-static bool take_result(Run *run, const Frame *frame)
-{
-        FrameResult result;
-
-        if (!run->is_running || run->result_left > 0 || frame_parse_result(frame, &result) != 0 ||
-            ++run->n_results > strv_length(run->plan.results))
-                return false;
-        run->result_left = result.state == RESULT_OK ? result.size : 0;
-        return run->result_left <= run->plan.limits.result_bytes;
-}
-
-static bool take_data(Run *run, const Frame *frame)
-{
-        if (frame->size == 0 || frame->size > run->result_left)
-                return false;
-        run->result_left -= frame->size;
-        return true;
-}
-
-static bool forward(Run *run, const Frame *frame)
+static bool on_output(Run *run, const Frame *frame, const Heard *heard)
 {
         FrameStream *stream = &run->connection->stream;
 
@@ -154,16 +120,14 @@ static bool forward(Run *run, const Frame *frame)
         return true;
 }
 
-static bool take_started(Run *run, const Frame *frame)
+static bool on_guest_started(Run *run, const Frame *frame, const Heard *heard)
 {
         _cleanup_json_ json_object *body = json_object_new_object();
         const char *text;
 
-        if (run->is_running || run->started_usec == 0 || !body ||
-            json_add_text(body, "scope", sandbox_scope_name(run->sandbox)) < 0)
+        if (!body || json_add_text(body, "scope", sandbox_scope_name(run->sandbox)) < 0)
                 return false;
         text = json_object_text(body);
-        run->is_running = true;
         log_struct(LOG_INFO,
                    LOG_FIELDS({ "PIPELINE_JOB", run->plan.job },
                               { "PIPELINE_SCOPE", sandbox_scope_name(run->sandbox) },
@@ -173,17 +137,13 @@ static bool take_started(Run *run, const Frame *frame)
                frame_stream_send(&run->connection->stream, FRAME_STARTED, 0, text, strlen(text)) >= 0;
 }
 
-static bool take_exit(Run *run, const Frame *frame)
+static bool on_guest_ended(Run *run, const Frame *frame, const Heard *heard)
 {
         Verdict verdict = {};
         SandboxFault fault;
-        InitExit exit;
-        bool has_fault;
+        bool has_fault = sandbox_check_fault(run->sandbox, &fault);
 
-        if (!run->is_running || run->result_left > 0 || frame_parse_exit(frame, &exit) != 0)
-                return false;
-        has_fault = sandbox_check_fault(run->sandbox, &fault);
-        verdict_from_exit(&exit, has_fault ? &fault : NULL, &verdict);
+        verdict_from_exit(&heard->exit, has_fault ? &fault : NULL, &verdict);
         conclude(run, &verdict);
         return true;
 }
@@ -200,7 +160,7 @@ static void blame_program(Run *run, const char *text)
                 connection_answer(run->connection, TAKE_PTR(answer));
 }
 
-static bool take_failed(Run *run, const Frame *frame)
+static bool on_failed(Run *run, const Frame *frame, const Heard *heard)
 {
         _cleanup_free_ char *escaped = string_escape((const char *) frame->payload, frame->size, 512);
         const char *text = escaped ?: "the set-up failed";
@@ -214,19 +174,16 @@ static bool take_failed(Run *run, const Frame *frame)
 
 static void on_init_frame(Sandbox *sandbox, const Frame *frame, void *owner)
 {
-        static const struct {
-                bool (*take)(Run *run, const Frame *frame);
-                bool goes_on; /* to the worker */
-        } types[] = {
-                [FRAME_STARTED] = { take_started, false }, [FRAME_STDOUT] = { take_output, true },
-                [FRAME_STDERR] = { take_output, true },    [FRAME_RESULT] = { take_result, true },
-                [FRAME_DATA] = { take_data, true },        [FRAME_EXIT] = { take_exit, false },
-                [FRAME_FAILED] = { take_failed, false },
+        static bool (*const types[])(Run * run, const Frame *frame, const Heard *heard) = {
+                [HEARD_STARTED] = on_guest_started,
+                [HEARD_OUTPUT] = on_output,
+                [HEARD_EXIT] = on_guest_ended,
+                [HEARD_FAILED] = on_failed,
         };
         Run *run = owner;
+        Heard heard;
 
-        if (frame->type >= ARRAY_SIZE(types) || !types[frame->type].take ||
-            !types[frame->type].take(run, frame) || (types[frame->type].goes_on && !forward(run, frame)))
+        if (testimony_take(&run->testimony, frame, &heard) != 0 || !types[heard.type](run, frame, &heard))
                 give_up(run, STATUS_INTERNAL_ERROR, "pipeline-init said what was not agreed");
 }
 
@@ -317,6 +274,7 @@ static void on_worker_frame(Connection *connection, const Frame *frame, int *fd)
         r = frame_stream_send(&run->sandbox->stream, frame->type, frame->flags, frame->payload, frame->size);
         if (r >= 0 && frame->type == FRAME_INPUT_END) {
                 run->started_usec = now_usec(CLOCK_MONOTONIC);
+                run->testimony.is_told = true;
                 r = sandbox_start_guest(run->sandbox, &run->plan.limits);
         }
         if (r < 0)
@@ -401,6 +359,7 @@ static void run_start(Connection *connection, json_object *order)
                 return;
         }
         run->connection = connection;
+        run->testimony.plan = &run->plan;
         connection->state = run;
         r = read_plan(connection, order, run, &error);
         if (r < 0)
