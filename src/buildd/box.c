@@ -149,7 +149,9 @@ static void on_frame(FrameStream *stream, const Frame *frame, int *fd, void *use
 {
         Box *box = userdata;
 
-        if (!box->is_over)
+        if (box->started_usec == 0)
+                fault(box, BOX_SETUP, "the build's first process spoke before it was asked");
+        else if (!box->is_over)
                 box->options.handlers->frame(box, frame, box->options.userdata);
 }
 

@@ -5,21 +5,17 @@
  * one answer, and it is the last word; pipeline-init is told what it takes, and nothing of the worker's
  * before the limits hold; what is held or in use is not removed; no descriptor stays. */
 
+#include "order-peer.h"
+
 #include "init/conversation.h"
 #include "proto/plan.h"
 #include "sandboxd/orders.h"
 #include "sandboxd/store-private.h"
 
-#include "basic/fd-util.h"
 #include "basic/string-util.h"
 #include "shared/log.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,19 +23,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define N_STEPS_MAX 64U
 #define HEX         "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd"
 
-typedef struct Peer {
-        int fd;
-        Buffer in;
-        bool is_started, is_answered;
-} Peer;
-
 /* The other end of a sandbox's socket. */
 typedef struct Inside {
         int fd;
         Buffer in;
         Conversation conversation;
         bool is_refused, is_started, is_limited;
-        uint64_t input_left;
 } Inside;
 
 static struct World {
@@ -53,12 +42,6 @@ static struct World {
         const uint8_t *data;
         size_t size;
 } world;
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static uint8_t next(void)
 {
@@ -297,28 +280,6 @@ int manager_profile(Manager *manager, const char *name, const SeccompPrograms **
 
 /* What comes out */
 
-static size_t receive(int fd, Buffer *in)
-{
-        static uint8_t chunk[FRAME_PAYLOAD_MAX];
-        ssize_t n = fd < 0 ? -1 : read(fd, chunk, sizeof(chunk));
-
-        if (n <= 0)
-                return 0;
-        expect(buffer_append(in, chunk, (size_t) n, SIZE_MAX) == 0);
-        return (size_t) n;
-}
-
-static void expect_answer(const Frame *frame)
-{
-        _cleanup_json_ json_object *answer = NULL;
-        _cleanup_free_ char *error = NULL;
-
-        expect(json_object_from_bytes(frame->payload, frame->size, &answer, &error) == 0);
-        expect(json_object_object_get_ex(answer, "code", NULL));
-        expect(json_text(answer, "error") ||
-               json_object_get_int(json_object_object_get(answer, "code")) == 0);
-}
-
 static void expect_to_worker(Peer *peer, const Frame *frame)
 {
         expect(!peer->is_answered);
@@ -362,7 +323,7 @@ static void expect_to_init(Inside *inside, const Frame *frame)
 
 static bool read_all(void)
 {
-        size_t n = receive(world.inside.fd, &world.inside.in);
+        bool is_more = receive(world.inside.fd, &world.inside.in);
         Frame frame;
 
         while (frame_parse(world.inside.in.data, world.inside.in.size, &frame) == 0) {
@@ -372,13 +333,13 @@ static bool read_all(void)
         for (size_t i = 0; i < N_PEERS && !world.is_deaf; i++) {
                 Peer *peer = &world.peers[i];
 
-                n += receive(peer->fd, &peer->in);
+                is_more |= receive(peer->fd, &peer->in);
                 while (frame_parse(peer->in.data, peer->in.size, &frame) == 0) {
                         expect_to_worker(peer, &frame);
                         buffer_consume(&peer->in, frame_total_size(&frame));
                 }
         }
-        return n > 0;
+        return is_more;
 }
 
 static void run(void)
@@ -391,75 +352,39 @@ static void run(void)
 
 /* Steps */
 
-static void peer_done(Peer *peer)
-{
-        peer->fd = safe_close(peer->fd);
-        buffer_done(&peer->in);
-        *peer = (Peer){ .fd = -EBADF };
-}
-
 static Peer *peer_next(void)
 {
         Peer *peer = &world.peers[next() % N_PEERS];
-        int fds[2];
 
-        if (peer->fd >= 0)
-                return peer;
-        expect(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0);
-        peer->fd = fds[1];
-        expect(connection_new(&world.manager.server, 0, fds[0]) == 0);
+        peer_connect(peer, &world.manager.server);
         return peer;
-}
-
-/* What does not fit is lost. */
-static void say(int to, const void *data, size_t size, int fd)
-{
-        if (to >= 0 && fd_send(to, data, size, fd) < 0)
-                return;
-}
-
-static void send_frame(int to, FrameType type, uint16_t flags, const void *payload, size_t size, int fd)
-{
-        _cleanup_(buffer_done) Buffer out = {};
-
-        expect(frame_append(&out, type, flags, payload, size, SIZE_MAX) == 0);
-        say(to, out.data, out.size, fd);
 }
 
 static void do_order(void)
 {
         static const char *const orders[] = {
                 "{'order':'run','plan':{'job':'0123456789abcdef0123456789abcdef','image':'sha256:" HEX
-                "0%c','profile':'default','arguments':['/bin/x'],'environment':['A=b'],'folder':'/x',"
+                "0%','profile':'default','arguments':['/bin/x'],'environment':['A=b'],'folder':'/x',"
                 "'limits':{'wall_usec':1000000,'memory_bytes':67108864,'processes':10,'cpu_percent':100,"
                 "'output_bytes':1048576,'result_bytes':1000,'written_bytes':1048576,'inodes':100,"
                 "'open_files':64},'results':['results.json','b']}}",
-                "{'order':'install','digest':'sha256:" HEX "0%c','probe':['/x']}",
-                "{'order':'install','digest':'sha256:" HEX "0%c','present':true}",
-                "{'order':'remove','digest':'sha256:" HEX "0%c'}",
-                "{'order':'hold','digests':['sha256:" HEX "0%c','sha256:" HEX "00']}",
+                "{'order':'install','digest':'sha256:" HEX "0%','probe':['/x']}",
+                "{'order':'install','digest':'sha256:" HEX "0%','present':true}",
+                "{'order':'remove','digest':'sha256:" HEX "0%'}",
+                "{'order':'hold','digests':['sha256:" HEX "0%','sha256:" HEX "00']}",
                 "{'order':'images'}",
         };
         Peer *peer = peer_next();
         uint8_t what = next(), how = next(), where = next(), with = next();
-        char text[1024];
-        int n = snprintf(text, sizeof(text), "%s", orders[what % ARRAY_SIZE(orders)]);
+        char text[1024], *digit;
+        size_t n;
 
-        for (char *s = text; *s; s++) {
-                if (s[0] == '%') {
-                        s[0] = "0123456789abcdef"[what / 16];
-                        memmove(s + 1, s + 2, strlen(s + 2) + 1);
-                        n--;
-                }
-                *s = *s == '\'' ? '"' : *s;
-        }
-        /* One byte may be another, or everything behind a place left out, or said again. */
-        where = (uint8_t) (where + how / 4);
-        if (how % 4 == 1)
-                text[(where * 3U) % (unsigned) n] = (char) with;
-        if (how % 4 == 2)
-                n = (int) ((where * 3U) % (unsigned) n);
-        send_frame(peer->fd, FRAME_ORDER, 0, text, (size_t) n, -EBADF);
+        (void) snprintf(text, sizeof(text), "%s", orders[what % ARRAY_SIZE(orders)]);
+        digit = strchr(text, '%');
+        if (digit)
+                *digit = "0123456789abcdef"[what / 16];
+        n = spoil(text, how, where, with);
+        say_frame(peer->fd, FRAME_ORDER, 0, text, n, -EBADF);
 }
 
 static void do_frame(void)
@@ -468,7 +393,7 @@ static void do_frame(void)
         uint8_t type = next(), flags = next();
         size_t size = MIN((size_t) next(), world.size);
 
-        send_frame(peer->fd, FRAME_ORDER + type % FRAME_ANSWER, flags % 2, world.data, size, -EBADF);
+        say_frame(peer->fd, FRAME_ORDER + type % FRAME_ANSWER, flags % 2, world.data, size, -EBADF);
         world.data += size;
         world.size -= size;
 }
@@ -493,8 +418,8 @@ static void do_blob(void)
         uint8_t how = next();
         _cleanup_close_ int fd = open(files[how % ARRAY_SIZE(files)], O_RDONLY | O_CLOEXEC);
 
-        send_frame(peer->fd, how & 64 ? FRAME_DATA : FRAME_BLOB, 0, "sha256:" HEX "00", how & 32 ? 70 : 71,
-                   how & 16 ? -EBADF : fd);
+        say_frame(peer->fd, how & 64 ? FRAME_DATA : FRAME_BLOB, 0, "sha256:" HEX "00", how & 32 ? 70 : 71,
+                  how & 16 ? -EBADF : fd);
 }
 
 static void do_bytes(void)
@@ -586,7 +511,7 @@ static void do_flood(void)
 
         world.is_deaf = next() % 2;
         for (unsigned i = 0; i < 14 && world.is_deaf; i++) {
-                send_frame(world.inside.fd, FRAME_STDOUT, 0, zeros, sizeof(zeros), -EBADF);
+                say_frame(world.inside.fd, FRAME_STDOUT, 0, zeros, sizeof(zeros), -EBADF);
                 run();
         }
 }
@@ -640,14 +565,6 @@ static void end(void)
         inside_done(&world.inside);
         safe_close(world.store.folder_fd);
         sd_event_unref(m->event);
-}
-
-static int lowest_fd(void)
-{
-        int fd = open("/", O_PATH | O_CLOEXEC);
-
-        safe_close(fd);
-        return fd;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
