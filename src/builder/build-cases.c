@@ -151,7 +151,15 @@ static const Case *find_case(const Cases *cases, const char *path, const char **
         return NULL;
 }
 
-static int make_parents(const char *folder, const char *rest)
+/* A tree may name a thing twice, or a file as a folder. */
+static int end_with(Work *work, const Entry *entry, int error)
+{
+        if (error != EEXIST && error != ENOTDIR && error != EISDIR)
+                return -error;
+        return build_end(work, STATUS_BAD_INPUT, NULL, "the repository has %s twice", entry->path);
+}
+
+static int make_parents(Work *work, const char *folder, const char *rest, const Entry *entry)
 {
         for (const char *slash = strchr(rest, '/'); slash; slash = strchr(slash + 1, '/')) {
                 _cleanup_free_ char *path = string_format("%s/%.*s", folder, (int) (slash - rest), rest);
@@ -159,7 +167,7 @@ static int make_parents(const char *folder, const char *rest)
                 if (!path)
                         return -ENOMEM;
                 if (mkdir(path, 0755) < 0 && errno != EEXIST)
-                        return -errno;
+                        return end_with(work, entry, errno);
         }
         return 0;
 }
@@ -169,7 +177,7 @@ static int write_file(Work *work, const Case *c, const char *rest, const Entry *
         _cleanup_free_ char *path = string_format("%s/%s", c->folder, rest);
         _cleanup_(buffer_done) Buffer content = {};
         _cleanup_close_ int fd = -EBADF;
-        int r = path ? make_parents(c->folder, rest) : -ENOMEM;
+        int r = path ? make_parents(work, c->folder, rest, entry) : -ENOMEM;
 
         if (r == 0)
                 r = read_blob(work, entry, &content);
@@ -177,7 +185,7 @@ static int write_file(Work *work, const Case *c, const char *rest, const Entry *
                 return r;
         fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                   entry->is_executable ? 0755 : 0644);
-        return fd < 0 ? -errno : write_all(fd, content.data, content.size);
+        return fd < 0 ? end_with(work, entry, errno) : write_all(fd, content.data, content.size);
 }
 
 typedef int (*EntryHandler)(Work *work, Cases *cases, const Entry *entry, size_t *n_files);

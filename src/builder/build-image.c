@@ -22,6 +22,8 @@
 
 #define IMAGE_FOLDER "image"
 #define LINE_MAX_    2048U
+#define STEPS_MAX    9999U
+#define FILES_MAX    512U /* of a layout */
 #define MARGIN_USEC  (30 * USEC_PER_SEC)
 
 typedef struct Conversation {
@@ -30,6 +32,7 @@ typedef struct Conversation {
         size_t n_sent; /* descriptors */
         int file_fd;   /* that is being received */
         uint64_t file_left;
+        size_t n_files;
         Buffer line; /* of the log, begun */
         SandboxAnswer answer;
         char *error; /* why there is no answer */
@@ -84,7 +87,8 @@ static int take_line(Conversation *c, char *line)
         unsigned step, n_steps;
         int at = 0;
 
-        if (sscanf(line, "STEP %u/%u: %n", &step, &n_steps, &at) < 2 || at == 0)
+        if (sscanf(line, "STEP %4u/%4u: %n", &step, &n_steps, &at) < 2 || at == 0 || step == 0 ||
+            step > n_steps || n_steps > STEPS_MAX)
                 return 0;
         return build_say_step(c->work, step, n_steps, line + at);
 }
@@ -131,7 +135,7 @@ static int take_file(Conversation *c, const Frame *frame)
 
         if (c->file_left > 0 || frame_parse_file(frame, &file) != 0 ||
             !name_is_of_layout(file.path, file.path_size) ||
-            file.size > c->work->settings->limits.image_bytes)
+            file.size > c->work->settings->limits.image_bytes - c->work->size || ++c->n_files > FILES_MAX)
                 return broken(c, "a file that is none of an image");
         c->work->size += file.size;
         path = string_format("%s/%.*s", c->work->image, (int) file.path_size, file.path);
@@ -167,6 +171,10 @@ static int on_frame(Order *order, const Frame *frame, void *userdata)
                 [FRAME_DATA] = take_data,
         };
 
+        const Conversation *c = userdata;
+
+        if (c->error) /* what comes behind that is of no use */
+                return 0;
         if (frame->type >= ARRAY_SIZE(types) || !types[frame->type])
                 return broken(userdata, "a frame that has no place here");
         return types[frame->type](userdata, frame);
@@ -180,7 +188,7 @@ static int on_ended(Order *order, json_object *answer, const char *error, void *
 
         if (r < 0)
                 return r;
-        if (!answer || r == JSON_BAD) {
+        if ((!answer || r == JSON_BAD) && !c->error) {
                 c->error = string_format("the build service does not run, or ended: %s",
                                          wrong ?: "there is no answer");
                 if (!c->error)
