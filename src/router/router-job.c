@@ -401,6 +401,17 @@ static int job_on_time(Router *router, Timer *timer)
         return job_fail_without_worker(router, job, "waited too long for a worker");
 }
 
+/* `why` may be a worker's own words. */
+static void job_log_retry(const RouterJob *job, const char *why)
+{
+        _cleanup_free_ char *reason = string_escape(why, strlen(why), LOG_TEXT_MAX);
+
+        log_struct(LOG_NOTICE,
+                   LOG_FIELDS({ "MESSAGE_ID", MSG_ROUTER_JOB_RETRIED }, { "PIPELINE_JOB", job->id },
+                              { "PIPELINE_TRACK", job->ask->request.track }),
+                   "Job %s is given out once more: %s", job->id, reason ?: "");
+}
+
 int job_retry(Router *router, RouterJob *job, const char *why)
 {
         usec_t now = router_now(router);
@@ -414,10 +425,7 @@ int job_retry(Router *router, RouterJob *job, const char *why)
         job_set_state(router, job, JOB_WAITING);
         if (job->attempt >= N_ATTEMPTS_MAX || now + job->limits.wall_usec > job->deadline)
                 return job_fail(router, job, STATUS_WORKER_ERROR, why);
-        log_struct(LOG_NOTICE,
-                   LOG_FIELDS({ "MESSAGE_ID", MSG_ROUTER_JOB_RETRIED }, { "PIPELINE_JOB", job->id },
-                              { "PIPELINE_TRACK", job->ask->request.track }),
-                   "Job %s is given out once more: %s", job->id, why);
+        job_log_retry(job, why);
         if (job->build_usec == 0)
                 job->queue_deadline = now + store_config(router->store)->times.queue_usec;
         return job_place(router, job);

@@ -20,6 +20,7 @@
 #define N_QUERIES_MAX    256U
 #define IDENTITY_MAX     255U /* of ZeroMQ */
 #define ANSWER_CODES_MAX 600U
+#define LOG_TEXT_MAX     200U /* of a worker's words in a line of the log */
 #define N_RESTARTED_MAX  4096U
 #define CODE_MIN         200U /* of jobs that have ended */
 #define N_CODES          400U

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define LOG_TEXT_MAX  200U
 #define PEER_LOG_USEC (200 * USEC_PER_MSEC) /* between two lines about what peers do wrong */
 
 bool worker_is_online(const Worker *worker)

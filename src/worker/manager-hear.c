@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #define RETRY_HELLO_USEC (2 * USEC_PER_SEC)
+#define LOG_TEXT_MAX     512U
 
 /* What to hold. Each of these answers 0, JSON_BAD with what is wrong, or -errno. */
 
@@ -79,19 +80,30 @@ int manager_on_hello_again(sd_event_source *source, uint64_t usec, void *userdat
         return manager_say_hello(userdata);
 }
 
+/* The router's words, fit for a line of the log and for the service manager, which reads one line as one
+ * setting. */
+static char *escaped(const char *text)
+{
+        return string_escape(text, strlen(text), LOG_TEXT_MAX);
+}
+
 static int on_refused(Manager *m, json_object *body, char **ret_error)
 {
         _cleanup_(notice_done) Notice notice = {};
+        _cleanup_free_ char *error = NULL;
         int r;
 
         r = notice_from_json(body, &notice, ret_error);
         if (r != 0)
                 return r;
+        error = escaped(notice.error ?: "it does not say why");
+        if (!error)
+                return -ENOMEM;
         log_struct(
                 LOG_WARNING,
                 LOG_FIELDS({ "MESSAGE_ID", MSG_WORKER_REFUSED }, { "PIPELINE_WORKER", m->settings->name }),
-                "The router refuses this worker: %s", notice.error ?: "it does not say why");
-        daemon_notify_status("refused by the router: %s", notice.error ?: "it does not say why");
+                "The router refuses this worker: %s", error);
+        daemon_notify_status("refused by the router: %s", error);
         if (m->is_draining)
                 return 0;
         /* Who was accepted before is only to begin anew; whoever is refused again waits. */
@@ -121,9 +133,12 @@ static int on_message(RouterLink *link, const PeerMessage *message, void *userda
         if (!messages[message->type])
                 return 0;
         r = messages[message->type](m, message->body, &error);
-        if (r == JSON_BAD)
+        if (r == JSON_BAD) {
+                _cleanup_free_ char *shown = escaped(error ?: "");
+
                 log_warning("The router's %s is malformed: %s", peer_type_to_string(message->type),
-                            error ?: "");
+                            shown ?: "");
+        }
         return r < 0 ? r : 0;
 }
 

@@ -165,6 +165,39 @@ class Floods(Case):
             time.sleep(0.1)
         self.assertLessEqual(len(os.listdir(files)), before + 5)
 
+    def test_a_hundred_thousand_requests_leave_nothing_behind(self):
+        """Of every kind that is refused, and the shortest that is not; the first tenth warms it up."""
+        client = self.client()
+        kinds = [b"{", b"[]", b"{}", b'{"action": "what"}', b'{"action": "test_solution"}', b'{"action": "router_status"}',
+                 json.dumps(suite.job("nobody", "x")).encode(), json.dumps(suite.job(TRACK, "../x")).encode(),
+                 json.dumps(suite.job(TRACK, "x", version="absent", request_id="r" * 100)).encode(), b"x" * 3000]
+
+        def send(number):
+            codes, sent, heard = set(), 0, 0
+            while heard < number:
+                while sent < number and sent - heard < 64:
+                    client.socket.send_multipart([b"", kinds[sent % len(kinds)]])
+                    sent += 1
+                self.assertTrue(client.socket.poll(30000), f"{heard} answers")
+                reply = client.socket.recv_multipart()[1]
+                if heard < len(kinds):
+                    codes.add(code(json.loads(reply)))
+                heard += 1
+            return codes
+
+        def held():
+            status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+            return (int(status.split("RssAnon:")[1].split()[0]) + int(status.split("VmSwap:")[1].split()[0]),
+                    len(os.listdir(f"/proc/{self.pid}/fd")), int(status.split("Threads:")[1].split()[0]))
+
+        self.assertGreaterEqual(send(10000), {200, 400, 502})
+        kilobytes, descriptors, threads = held()
+        send(90000)
+        after = held()
+        self.assertLessEqual(after[0], kilobytes + 2048)
+        self.assertLessEqual(after[1], descriptors + 2)
+        self.assertEqual(after[2], threads)
+
     def test_who_does_not_read_keeps_nobody_waiting(self):
         slow = zmq.Context.instance().socket(zmq.DEALER)
         slow.linger, slow.rcvhwm, slow.rcvbuf = 0, 1, 4096
@@ -177,6 +210,77 @@ class Floods(Case):
             self.assertEqual(code(self.client().ask(action="router_status")), 200)
         resident = int(memory.read_text().split("VmRSS:")[1].split()[0])
         self.assertLess(resident, 200000)
+
+
+FORGED = "forged\nPRIORITY=0\nMESSAGE=forged\nFORGED=1\r\n\x1b[2J\x1b]0;forged\x07\x9b31m\u2028end"
+
+
+class Log(Case):
+    """What peers write comes into the journal as one line of what can be printed, or not at all."""
+
+    def journal(self, *options):
+        return suite.run("journalctl", "-q", "--no-pager", "--all", "-o", "json", *options).splitlines()
+
+    def setUp(self):
+        super().setUp()
+        self.cursor = json.loads(self.journal("-n", "1")[-1])["__CURSOR"]
+
+    def written(self):
+        """The records since then of the suite's services; what cannot be printed comes as numbers."""
+        suite.run("journalctl", "--sync")
+        for line in self.journal(f"--after-cursor={self.cursor}"):
+            record = json.loads(line)
+            if "pipeline" in str(record.get("_SYSTEMD_UNIT")):
+                yield {k: bytes(v).decode(errors="replace") if isinstance(v, list) and all(isinstance(b, int) for b in v) else v
+                       for k, v in record.items()}
+
+    def assert_nothing_is_forged(self, *seen):
+        records = list(self.written())
+        for record in records:
+            self.assertNotIn("FORGED", record)
+            self.assertNotEqual(record.get("PRIORITY"), "0", record)
+            self.assertNotEqual(record["MESSAGE"], "forged", record)
+            for key, value in record.items():
+                for text in value if isinstance(value, list) else [value]:
+                    if "forged" in text:
+                        self.assertRegex(text, r"\A[^\x00-\x1f\x7f-\x9f\u2028]*\Z", key)
+        said = [r["MESSAGE"] for r in records]
+        for words in seen:
+            self.assertTrue(any(f"{words}: forged\\x0aPRIORITY=0\\x0aMESSAGE=forged" in text for text in said), (words, said))
+
+    def test_requests_forge_nothing(self):
+        client = self.client()
+        members = {"test_solution": ("id", "request_id", "track_slug", "exercise_slug", "container_version", "s3_uri"),
+                   "build_container": ("id", "request_id", "track_slug", "git_reference", "channel"),
+                   "deploy_container_version": ("request_id", "track_slug", "new_version", "channel"),
+                   "cancel": ("id",), FORGED: ("id", FORGED)}
+        good = {"channel": "test_runners", "new_version": "v1", "git_reference": "main"}
+        for action, member in ((a, m) for a, of in members.items() for m in of):
+            request = {**suite.job(TRACK, "x", action=action), **good, member: FORGED}
+            client.socket.send_multipart([b"", json.dumps(request).encode()])
+            self.assertTrue(client.socket.poll(10000), (action, member))
+            self.assertIn(code(json.loads(client.socket.recv_multipart()[1])), (400, 501, 502, 511), (action, member))
+        self.assert_nothing_is_forged()
+
+    def test_workers_forge_nothing(self):
+        client, worker = self.client(), peer.Worker("forger", [TRACK])
+        self.keep(worker)
+        worker.say("hello", {"version": 1, "name": FORGED, "channel": "test_runners", "topics": [FORGED], "slots": 1,
+                             "held": {}, "jobs": [], "unacknowledged": []})
+        worker.say(FORGED, {})
+        worker.start("v1")
+        peer.deploy(client, worker, TRACK)
+        worker.say("heartbeat", {"slots": 1, FORGED: 1})
+        worker.say("configured", {"held": {FORGED: {}}, "installing": {TRACK: {"v1": {"state": "failed", "error": FORGED}}}})
+        worker.hold("v1")
+        self.job(client)
+        for _ in range(2):
+            job = worker.expect("job")
+            worker.outcome(job["job"], job["token"], {}, code=510, error=FORGED)
+        self.assertEqual(code(client.receive("job")), 510)
+        worker.say("goodbye", {"reason": FORGED})
+        self.assertEqual(code(client.ask(action="router_status")), 200)
+        self.assert_nothing_is_forged("is given out once more", "leaves")
 
 
 class Limits(Case):

@@ -324,6 +324,26 @@ class Hello(Case):
         self.router.send("refused", error="another worker has this name")
         self.router.receive("hello", timeout=8)
 
+    def test_a_refusal_is_one_line_of_the_log_and_one_setting_of_the_unit(self):
+        notify = self.enterContext(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        notify.bind(f"{self.folder}/notify.sock")
+        notify.settimeout(10)
+        os.chmod(f"{self.folder}/notify.sock", 0o666)
+        worker = self.start(NOTIFY_SOCKET=f"{self.folder}/notify.sock")
+        self.router.receive("hello")
+        self.router.send("refused", error="no\nWATCHDOG=trigger\nforged\x1b[2J")
+        while b"refused" not in (said := notify.recv(65536)):
+            pass
+        shown = "no\\x0aWATCHDOG=trigger\\x0aforged\\x1b[2J"
+        self.assertEqual(said.decode(), f"STATUS=refused by the router: {shown}")
+        self.router.receive("hello", timeout=8)
+        worker.kill()
+        worker.wait()
+        log = worker.stderr.read()
+        self.assertIn(f"refuses this worker: {shown}\n", log)
+        self.workers.remove(worker)
+        worker.stderr.close()
+
     def test_waits_for_a_router_that_is_away(self):
         self.router.close()
         self.start()
