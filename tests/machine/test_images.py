@@ -20,10 +20,14 @@ import socket
 import stat
 import struct
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
 import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import sandbox
 
 SOCKET = os.environ.get("PIPELINE_SANDBOX", "/run/pipeline/sandbox.sock")
 STORE = pathlib.Path(os.environ.get("PIPELINE_STORE", "/var/lib/pipeline-sandbox"))
@@ -255,7 +259,7 @@ class Good(ImagesTest):
 
     def test_names_of_the_guest(self):
         for user, name in (("", "guest"), ("1000", "guest"), ("root", "guest"), ("a:b", "a"), ("x" * 40, "guest"),
-                           ("A/b", "guest")):
+                           ("A/b", "guest"), ("4294967296", "guest"), ("4294967296:4294967296", "guest"), ("-1", "guest")):
             image = Image(run={"User": user})
             self.assert_installed(image)
             self.assertIn(f"\n{name}:x:65536:", (self.root(image) / "etc/passwd").read_text())
@@ -266,6 +270,19 @@ class Good(ImagesTest):
         first, second = os.lstat(self.root(image) / "a"), os.lstat(self.root(image) / "b")
         self.assertEqual((second.st_uid - first.st_uid, second.st_gid - first.st_gid), (1000, 50))
         self.assertGreater(first.st_uid, 65535)
+
+    def test_owners_that_cannot_be(self):
+        """Ids beyond what a guest has, and beyond 32 bits, where they begin anew: no file is ever one of the host's."""
+        for owner in (65536, 2**31):
+            self.assert_refused(Image(layer(entry("a", b"x", uid=owner))), "lchown")
+            self.assert_refused(Image(layer(entry("a", b"x", gid=owner))), "lchown")
+        for owner in (2**32 - 1, 2**32, 2**32 + 1000):
+            image = Image(layer(entry("a", b"x"), entry("b", b"x", uid=owner, gid=owner)))
+            self.assert_installed(image)
+            first, second = os.lstat(self.root(image) / "a"), os.lstat(self.root(image) / "b")
+            self.assertGreater(first.st_uid, 65535)
+            self.assertIn(second.st_uid - first.st_uid, range(65536))
+            self.assertIn(second.st_gid - first.st_gid, range(65536))
 
     def test_file_capabilities_are_taken_away(self):
         data = struct.pack("<5I", 0x02000000, 1 << 13, 0, 0, 0)
@@ -336,6 +353,26 @@ class Collected(ImagesTest):
             self.assertEqual(ask(order="remove", digest=digests[0])["code"], 400)
         wait_until(lambda: not ask(order="images")["images"], "nobody holds it any more", 20)
 
+    def test_one_that_a_guest_runs_in_stays_to_its_end(self):
+        """However old it is, and though it is asked to go; what it reads last is still there."""
+        script = b"#!/bin/sh\nsleep 8\nread -r word </opt/late && [ $word = whole ]\n"
+        image = Image(layer(folder("bin"), entry("bin/sh", pathlib.Path("/bin/busybox").read_bytes(), mode=0o755),
+                            entry("bin/sleep", kind=tarfile.SYMTYPE, link="sh")),
+                      layer(folder("opt"), entry("opt/late", b"whole\n"), entry(RUN, script, mode=0o755)))
+        digest = digest_of(image.blobs()[0])
+        self.assert_installed(image)
+        with sandbox.run_order(digest, limits={"wall_usec": 60_000_000}) as job:
+            self.assertIn("scope", job.until(sandbox.STARTED))
+            answer = ask(order="remove", digest=digest)
+            self.assertEqual((answer["code"], answer.get("error")), (400, "the image is in use"))
+            time.sleep(5)  # more than twice its age: it was looked at
+            self.assertEqual(ask(order="images")["images"], [digest])
+            answer = ask(order="remove", digest=digest)
+            self.assertEqual((answer["code"], answer.get("error")), (400, "the image is in use"))
+            end = job.until(sandbox.ANSWER)
+        self.assertEqual((end["code"], end["cause"], end["status"]), (0, "exited", 0), end)
+        wait_until(lambda: not ask(order="images")["images"], "nobody runs in it any more", 20)
+
     def test_without_room_the_oldest_goes_first(self):
         self.set("ImageAge=1h\nImageFreeSpace=8E\n".replace("8E", "8191T"))
         images = [Image(layer(folder("opt"), entry(f"opt/{n}", b"x"))) for n in range(2)]
@@ -381,12 +418,16 @@ class Bad(ImagesTest):
         self.assertFalse(pathlib.Path("/escape").exists())
 
     def test_names_that_lead_out(self):
+        """As CVE-2021-29136 of umoci and GHSA-hpxr-w9w7-g4gv of stereoscope have it: names, and entries for the root."""
         up = "../" * 20
         for name in ("../escape", "/escape", up + "escape", f"{up}{self.victim}/x", f"{self.victim}/x", "a/../../escape",
                      "./.././escape"):
             self.assert_contained(entry(name, b"x"))
 
     def test_links_that_lead_out(self):
+        """CVE-2021-29136 (umoci: a link in the place of the root), CVE-2020-29529 (go-slug: chained links),
+        CVE-2026-17106 (moby/go-archive: hard links), GHSA-hpxr-w9w7-g4gv (stereoscope: links, then files through them),
+        Nomad PR#23738 (links in an archive)."""
         target = str(self.victim)
         self.assert_contained(link("l", target), entry("l/x", b"x"))
         self.assert_contained(link("l", target), entry("l/file", b"x"))
@@ -422,6 +463,7 @@ class Bad(ImagesTest):
         self.assertEqual((self.root(image) / "A").read_text(), "1")
 
     def test_extended_attributes(self):
+        """Names and sizes that made apple/container crash."""
         for name in ("user.x" * 60, "trusted.overlay.opaque", "security.selinux", "", "\u00e9", "user."):
             self.assert_contained(entry("f", b"x", pax_headers={f"SCHILY.xattr.{name}": "y"}))
 
@@ -454,6 +496,7 @@ class Bad(ImagesTest):
         self.assert_refused(image, "manifest", "was not sent", digest=digest_of(b"y"))
 
     def test_digests_that_are_none(self):
+        """GHSA-f689 of apple/container: a digest that is a path into the host."""
         for digest in ("sha256:../../../etc/passwd", "sha256:" + "A" * 64, "sha512:" + "a" * 128, "", "sha256:" + "a" * 65):
             self.assertEqual(ask(order="install", digest=digest, probe=[])["code"], 400)
             self.assertEqual(ask(order="remove", digest=digest)["code"], 400)
@@ -462,6 +505,8 @@ class Bad(ImagesTest):
         self.assert_refused(image, "layers[0].digest")
 
     def test_manifests_that_are_none_of_an_image(self):
+        """GO-2022-0360: a manifest that is an index, too. CVE-2020-15157, GO-2022-0803: layers with addresses of their
+        own, which would be sent the password."""
         image = Image()
         image.manifest["manifests"] = []
         self.assert_refused(image, "index of images")
@@ -476,7 +521,10 @@ class Bad(ImagesTest):
 
     def test_configurations_that_cannot_be(self):
         for run, word in (({"WorkingDir": "/proc/self/fd/8"}, "WorkingDir"), ({"Env": ["A=\0"]}, "Env"),
-                          ({"Entrypoint": ["x" * 40000]}, "Entrypoint"), ({"User": "a\nroot:x:0"}, "User")):
+                          ({"Entrypoint": ["x" * 40000]}, "Entrypoint"), ({"User": "a\nroot:x:0"}, "User"),
+                          ({"Env": ["A=" + "x" * 40000]}, "Env"), ({"Env": [f"V{i}=x" for i in range(20000)]}, "Env"),
+                          ({"Env": ["=x"]}, "Env"), ({"WorkingDir": "/" + "x" * 5000}, "WorkingDir"),
+                          ({"User": "x" * 5000}, "User")):
             self.assert_refused(Image(run=run), word)
         image = Image()
         image.config["architecture"] = "sparc"
