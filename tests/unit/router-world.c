@@ -29,7 +29,9 @@ static usec_t port_now(void *userdata)
 
 static usec_t port_now_realtime(void *userdata)
 {
-        return REALTIME + ((World *) userdata)->now;
+        const World *w = userdata;
+
+        return w->realtime + w->now;
 }
 
 static json_object *parse(Bytes bytes)
@@ -136,6 +138,7 @@ void world_init(World *w, const char *yaml)
                 .workers = { .name = (char *) "uid:990", .roles = ROLE_WORKER },
                 .others = { .name = (char *) "uid:991", .roles = ROLE_WORKER },
                 .now = 1000 * USEC_PER_SEC,
+                .realtime = REALTIME,
                 .folder = strdup("/tmp/test-router-XXXXXX"),
         };
         MUST(w->folder && mkdtemp(w->folder));

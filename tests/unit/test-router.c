@@ -308,6 +308,45 @@ static void test_the_execution_timeout_is_capped(void **state)
         assert_int_equal(given(w, "ruby-1").wall_usec, 60 * USEC_PER_SEC);
 }
 
+/* From the beginning of time to far away, while one job runs and one waits: hearts, queue, attempts and the
+ * end are by the other clock. */
+static void test_a_jump_of_the_clock_moves_no_deadline(void **state)
+{
+        World *w = *state;
+        json_object *timing;
+        Given g;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_submit(w, "a", "1", "ruby", "");
+        world_submit(w, "b", "2", "ruby", "");
+        g = given(w, "ruby-1");
+        w->realtime = 0;
+        LIVE(w, 5 * USEC_PER_SEC, "ruby-1");
+        w->realtime = 2 * UINT64_C(1700000000000000);
+        LIVE(w, 5 * USEC_PER_SEC - 1, "ruby-1");
+        assert_null(world_next(w, "b"));
+        world_pass(w, 1);
+        timing = json_object_object_get(json_object_object_get(reply(w, "b", 503), "context"), "timing");
+        assert_int_equal(number_of(timing, "duration_milliseconds"), 10000);
+        w->realtime = 0;
+        LIVE(w, 32 * USEC_PER_SEC - 1, "ruby-1");
+        assert_null(world_next(w, "a"));
+        assert_given_nothing(w, "ruby-1");
+        world_pass(w, 1);
+        reply(w, "a", 504);
+        end(w, "ruby-1", &g, 403);
+        world_submit(w, "c", "3", "ruby", "");
+        assert_given(w, "ruby-1", "3");
+        /* One that says nothing is dead after the same time. */
+        w->realtime = 2 * UINT64_C(1700000000000000);
+        world_add_worker(w, "ruby-2", "'ruby'", 1);
+        LIVE(w, 3 * USEC_PER_SEC, "ruby-2");
+        assert_given_nothing(w, "ruby-2");
+        w->realtime = 0;
+        LIVE(w, USEC_PER_SEC, "ruby-2");
+        assert_int_equal(given(w, "ruby-2").attempt, 2);
+}
+
 /* Workers that die */
 
 static void test_a_dead_workers_job_is_given_out_once_more(void **state)
@@ -593,6 +632,7 @@ int main(void)
                 TEST(test_no_answer_ends_with_504_and_a_cancel),
                 TEST(test_a_request_may_say_when_504_is),
                 TEST(test_the_execution_timeout_is_capped),
+                TEST(test_a_jump_of_the_clock_moves_no_deadline),
                 TEST(test_a_dead_workers_job_is_given_out_once_more),
                 TEST(test_a_lost_job_that_nobody_takes_is_510),
                 TEST(test_a_lost_job_without_time_left_is_510),
