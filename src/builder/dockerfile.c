@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Three kinds of lines name images: FROM, and COPY and ADD with --from=. A FROM may use the ARGs that stand
- * before the first of them, by their defaults. What else a line says is not looked at. */
+ * before the first of them, by their defaults. The options of a RUN may not lead out of the place that
+ * buildah keeps such things in (CVE-2024-9675: a cache by the name ../../..). What else a line says is not
+ * looked at. */
 
 #include "dockerfile.h"
 
@@ -19,6 +21,7 @@ typedef struct Parser {
         Buffer out;
         char **bases, **stages; /* names; a stage without one is "" */
         char **arguments;       /* NAME=VALUE, before the first FROM */
+        Buffer instruction;     /* the one that is being read, as one line */
         unsigned line;
         char *error;
 } Parser;
@@ -33,6 +36,7 @@ void dockerfile_done(Dockerfile *dockerfile)
 static void parser_done(Parser *p)
 {
         buffer_done(&p->out);
+        buffer_done(&p->instruction);
         strv_free(p->bases);
         strv_free(p->stages);
         strv_free(p->arguments);
@@ -246,7 +250,7 @@ static bool goes_on(const char *line)
 {
         size_t n = strlen(line);
 
-        while (n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t' || line[n - 1] == '\r'))
+        while (n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t'))
                 n--;
         return n > 0 && line[n - 1] == '\\';
 }
@@ -254,6 +258,93 @@ static bool goes_on(const char *line)
 static bool is_comment(const char *line)
 {
         return line[strspn(line, " \t")] == '#';
+}
+
+static bool is_blank(const char *line)
+{
+        return line[strspn(line, " \t")] == '\0';
+}
+
+/* Where a line begins and whether it goes on must be what buildah thinks, too: no line is of bytes, or under
+ * a directive, that it might read otherwise. */
+static int check_line(Parser *p, const char *line)
+{
+        const char *s = line + strspn(line, " \t");
+
+        for (const char *c = line; *c != '\0'; c++)
+                if (((unsigned char) *c < ' ' && *c != '\t') || *c == 0x7f)
+                        return bad(p, "a control character");
+        if ((unsigned char) *s > '~')
+                return bad(p, "it begins with something else than ASCII");
+        if (*s != '#')
+                return 0;
+        s += 1 + strspn(s + 1, " \t");
+        if (strncasecmp(s, "escape", 6) != 0)
+                return 0;
+        s += 6 + strspn(s + 6, " \t");
+        return *s == '=' && s[1 + strspn(s + 1, " \t")] != '\\' ? bad(p, "another escape than \\") : 0;
+}
+
+/* A word of RUN's that begins with `--`; by another's count of blanks it may be several. */
+static int check_option(Parser *p, const char *word)
+{
+        if (strpbrk(word, "\\\"'"))
+                return bad(p, "an option of RUN with a quote or a backslash");
+        if (strstr(word, "--mount") && strchr(word, '$'))
+                return bad(p, "a mount of RUN with a variable");
+        return strstr(word, "..") ? bad(p, "an option of RUN that leads out with ..") : 0;
+}
+
+/* What is no ASCII may be a blank for others. */
+static const char *skip_blanks(const char *s)
+{
+        while (*s != '\0' && (*s <= ' ' || *s > '~'))
+                s++;
+        return s;
+}
+
+/* The instruction is whole. */
+static int check_instruction(Parser *p)
+{
+        const char *at;
+        int r = buffer_append(&p->instruction, "", 1, DOCKERFILE_SIZE_MAX + 1);
+
+        if (r < 0)
+                return r;
+        at = skip_blanks((const char *) p->instruction.data);
+        while (strncasecmp(at, "ONBUILD", 7) == 0)
+                at = skip_blanks(at + 7);
+        if (strncasecmp(at, "RUN", 3) == 0)
+                at = skip_blanks(at + 3);
+        while (r == 0 && string_after(at, "--")) {
+                _cleanup_free_ char *word = NULL;
+
+                r = next_word(&at, &word);
+                if (r == 0)
+                        r = check_option(p, word);
+                at = skip_blanks(at);
+        }
+        buffer_done(&p->instruction);
+        return r;
+}
+
+/* A part of the instruction that is no comment and not blank. */
+static int take_part(Parser *p, const char *line)
+{
+        bool is_last = !goes_on(line);
+        size_t n = is_last ? strlen(line) : (size_t) (strrchr(line, '\\') - line);
+        int r = buffer_append(&p->instruction, line, n, DOCKERFILE_SIZE_MAX);
+
+        return r == 0 && is_last ? check_instruction(p) : r;
+}
+
+static char *without_return(char *line)
+{
+        size_t n = strlen(line);
+
+        if (n > 0 && line[n - 1] == '\r')
+                line[n - 1] = '\0';
+        return line;
 }
 
 int dockerfile_parse(const char *text, size_t size, Dockerfile *ret, char **ret_error)
@@ -269,10 +360,17 @@ int dockerfile_parse(const char *text, size_t size, Dockerfile *ret, char **ret_
                 r = bad(&p, "a NUL byte");
         for (char *rest = copy, *line; r == 0 && (line = strsep(&rest, "\n"));) {
                 p.line++;
-                r = take_line(&p, line, is_first);
-                if (!is_comment(line) || is_first)
-                        is_first = is_comment(line) || !goes_on(line);
+                r = check_line(&p, without_return(line));
+                if (r == 0)
+                        r = take_line(&p, line, is_first);
+                if (is_comment(line) || is_blank(line))
+                        continue;
+                is_first = !goes_on(line);
+                if (r == 0)
+                        r = take_part(&p, line);
         }
+        if (r == 0)
+                r = check_instruction(&p);
         if (r == 0 && strv_length(p.stages) == 0)
                 r = bad(&p, "it has no FROM");
         if (r == 0)

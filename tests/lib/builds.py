@@ -4,6 +4,7 @@
 import os
 import pathlib
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -39,8 +40,29 @@ class Repository:
         self.folder.mkdir(parents=True)
         self.git("init", "--quiet", "--initial-branch=main")
 
-    def git(self, *words):
-        return suite.run("git", "-C", self.folder, *words, env=ENVIRONMENT).strip()
+    def git(self, *words, text_in=None):
+        return suite.run("git", "-C", self.folder, *words, env=ENVIRONMENT, input=text_in).strip()
+
+    def tree(self, *entries):
+        """A tree of (mode, name, object), whatever git thinks of it; its id."""
+        data = b"".join(f"{mode} {name}".encode() + b"\0" + bytes.fromhex(thing) for mode, name, thing in entries)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            return self.git("hash-object", "-w", "-t", "tree", "--literally", file.name)
+
+    def import_history(self, n_commits):
+        """So many commits of one file, on main."""
+        commits = "".join(f"commit refs/heads/main\ncommitter A <a@example.org> {i} +0000\ndata 1\nx\n"
+                          f"M 100644 inline file\ndata {len(str(i))}\n{i}\n" for i in range(1, n_commits + 1))
+        self.git("fast-import", "--quiet", text_in=commits)
+        self.git("reset", "--hard", "--quiet")
+
+    def zeros(self, size):
+        """A file of zeros that is in no work tree; its id."""
+        with tempfile.NamedTemporaryFile(dir="/var/tmp") as file:
+            file.truncate(size)
+            return self.git("-c", "core.compression=1", "hash-object", "-w", "--no-filters", file.name)
 
     def commit(self, files, message="change"):
         for path, text in files.items():

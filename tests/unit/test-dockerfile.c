@@ -83,6 +83,48 @@ static void test_what_is_no_dockerfile_is_refused(void **state)
         refuse("FROM a\nCOPY --from=;x y z\n", "line 2");
 }
 
+/* CVE-2024-9675: buildah takes a cache by such a name for a folder of its own surroundings. */
+static void test_options_of_steps_lead_nowhere(void **state)
+{
+        static const char *const bad[] = {
+                "RUN --mount=type=cache,id=../../etc,target=/c x\n",
+                "RUN --network=none  --mount=target=/../c,type=cache x\n",
+                "run\t--mount=type=cache,source=a/../../b,target=/c x",
+                "RUN \\\n--mount=type=cache,id=../x x\n",
+                "ONBUILD  onbuild RUN --mount=type=cache,id=../x x\n",
+                "RUN\\\n --mount=type=cache,id=../x x\n",
+                "R\\\nUN --mount=type=cache,id=../x x\n",
+                "RUN \\\n# \\\n\n  \n --mount=type=cache,id=../x x\n",
+                "RUN --mount=type=cache,id=.\\\n./x x\n",
+                "RUN --mount=type=cache,id=../x \\\n",
+                "RUN --mount=type=cache,id=.\\./x x\n",
+                "RUN --m\"ount\"=type=cache,id=x x\n",
+                "ENV U=../..\nRUN --mount=type=cache,id=$U,target=/c x\n",
+                "RUN \302\240--mount=type=cache,id=../x x\n",
+                "RUN --network=none\302\240--mount=type=cache,id=../x x\n",
+                "RUN --mount=type=cache,target=/\303\251,id=../x x\n",
+                "RUN\v--mount=type=cache,id=../x x\n",
+                "RUN x \\\r\r\nRUN --mount=type=cache,id=../x x\n",
+                "\302\240# x \\\nRUN --mount=type=cache,id=../x x\n",
+                "#  Escape = `\nRUN `\n --mount=type=cache,id=../x x\n",
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                _cleanup_free_ char *text = string_format("FROM a\n%s", bad[i]);
+
+                refuse(text, "line ");
+        }
+        check("FROM a\nRUN --mount=type=cache,id=x,target=/root/.cache \\\n\n cd .. && x --to=../y\r\nRUN "
+              "'..'\n",
+              "FROM localhost/base:0\nRUN --mount=type=cache,id=x,target=/root/.cache \\\n\n cd .. && x "
+              "--to=../y\n"
+              "RUN '..'\n\n",
+              (const char *[]){ "a", NULL });
+        check("# escape=\\\nFROM a\nRUN x \\\n --mount=../y\n",
+              "# escape=\\\nFROM localhost/base:0\nRUN x \\\n --mount=../y\n\n",
+              (const char *[]){ "a", NULL });
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -90,6 +132,7 @@ int main(void)
                 cmocka_unit_test(test_arguments_are_known_by_their_defaults),
                 cmocka_unit_test(test_lines_that_go_on_and_comments_are_left_alone),
                 cmocka_unit_test(test_what_is_no_dockerfile_is_refused),
+                cmocka_unit_test(test_options_of_steps_lead_nowhere),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,7 @@ class Hostile(Case):
         return reply["context"]["error_detail"]
 
     def test_k1_a_step_has_no_network_no_right_and_sees_no_host(self):
+        """DMOJ#318: what is executed while something is compiled was not confined."""
         look = ("RUN id -u | grep -qx 0 && ! ip route | grep -q . && ! ls -d /var/lib/pipeline* /etc/pipeline "
                 "&& ! nc -w 1 127.0.0.1 5555 </dev/null && ! mknod /x c 1 3 && ! mount -t tmpfs x /mnt "
                 "&& ! cat /proc/1/environ | grep -a CREDENTIALS && grep -q 'NoNewPrivs:.1' /proc/self/status\n")
@@ -60,6 +61,53 @@ class Hostile(Case):
         self.assertEqual(detail["step"], "build")
         detail = self.fails("copy", 513, "COPY ../../../../../etc/passwd /x\n")
 
+    def test_k4_a_file_without_an_end(self):
+        Repository("random").commit(runner("x", DOCKERFILE + "RUN cat /dev/random >/dev/null\n"))
+        reply = self.build("random", "main", execution_timeout=6)
+        self.assertEqual((code(reply), reply["context"]["error_detail"]["limit"]), (401, "wall_time"), reply)
+        self.assert_nothing_is_left()
+        repository = Repository("random-link")
+        for name in ("random", "zero"):
+            (repository.folder / name).symlink_to(f"/dev/{name}")
+        repository.commit(runner("x", DOCKERFILE + "COPY random zero /opt/\n"))
+        reply = self.build("random-link", "main")
+        self.assertEqual(code(reply), 513, reply)
+        self.assertIn("lstat /dev/random: no such file", reply["context"]["error_detail"]["log"])
+        self.assert_nothing_is_left()
+
+    def test_k5_history_is_not_fetched_and_what_is_is_checked(self):
+        """Ten thousand commits, and in them a tree that git refuses: it has a folder .git with a hook in it."""
+        repository = Repository("history")
+        repository.import_history(10000)
+        repository.commit(runner("whole"))
+        good = repository.git("rev-parse", "HEAD")
+        blob = repository.git("hash-object", "-w", "--stdin", text_in="#!/bin/sh\ntouch /tmp/mark\n")
+        hooks = repository.tree(("100755", "post-checkout", blob))
+        bad = repository.tree(("40000", ".git", repository.tree(("40000", "hooks", hooks))))
+        evil = repository.git("commit-tree", "-m", "evil", "-p", good, bad)
+        repository.git("update-ref", "refs/heads/evil", evil)
+        reply = self.build("history", "evil")
+        self.assertEqual(code(reply), 512, reply)
+        self.assertIn(".git", reply["context"]["error_detail"]["error"])
+        tree = repository.git("rev-parse", f"{good}^{{tree}}")
+        repository.git("update-ref", "refs/heads/main", repository.git("commit-tree", "-m", "after", "-p", evil, tree))
+        reply = self.build("history", "main")
+        self.assertEqual(code(reply), 200, reply)
+        self.assertFalse(pathlib.Path("/tmp/mark").exists())
+        self.assert_nothing_is_left()
+
+    def test_k5_a_file_of_more_than_2_gib(self):
+        """Its pack is small: nothing but zeros."""
+        repository = Repository("huge")
+        blob = repository.zeros(2200 << 20)
+        dockerfile = repository.git("hash-object", "-w", "--stdin", text_in=DOCKERFILE)
+        tree = repository.tree(("100644", "Dockerfile", dockerfile), ("100644", "huge", blob))
+        repository.git("update-ref", "refs/heads/main", repository.git("commit-tree", "-m", "huge", tree))
+        reply = self.build("huge", "main")
+        self.assertEqual(code(reply), 512, reply)
+        self.assertIn("the files of the commit cannot be read: git was ended", reply["context"]["error_detail"]["error"])
+        self.assert_nothing_is_left()
+
     def test_k5_links_hooks_filters_and_submodules(self):
         repository = Repository("odd")
         (repository.folder / "Dockerfile").symlink_to("/etc/passwd")
@@ -75,8 +123,44 @@ class Hostile(Case):
                            ".gitattributes": "* filter=x export-ignore ident\n",
                            ".gitmodules": '[submodule "x"]\n\tpath = x\n\turl = ext::sh -c "touch /tmp/mark"\n'})
         reply = self.build("odd", "main")
-        self.assertIn(code(reply), (200, 512, 513), reply)
+        self.assertEqual(code(reply), 513, reply)
+        self.assertIn("lstat /etc/passwd: no such file", reply["context"]["error_detail"]["log"])
         self.assertFalse(mark.exists())
+        self.assert_nothing_is_left()
+
+    def test_k6_steps_that_share_a_cache(self):
+        """CVE-2025-31133, CVE-2025-52565, CVE-2024-11218: steps beside each other changed what they share while the other's
+        mounts were made. Here one step comes after the other, and nothing of one is left when the next begins."""
+        cached = "RUN --mount=type=cache,id=shared,target=/c "
+        text = (DOCKERFILE.replace("v1\n", "v1 AS one\n", 1)
+                + cached + "ln -s /proc/sys/kernel /c/proc; ln -s ../../../../../../../../etc /c/etc; touch /c/mark; "
+                "(trap '' TERM HUP; while :; do date +%N >/c/alive; done) & sleep 1; test -s /c/alive\n"
+                + "RUN touch /done\n" + DOCKERFILE + "COPY --from=one /done /done\n"
+                + cached + "test -e /c/mark && touch /c/seen && a=$(stat -c %Y%Z /c/alive) && sleep 2 && "
+                "test \"$a\" = \"$(stat -c %Y%Z /c/alive)\"\n")
+        Repository("cache").commit(runner("x", text))
+        reply = self.build("cache", "main")
+        self.assertEqual(code(reply), 200, reply)
+        Repository("cache-other").commit(runner("x", DOCKERFILE + cached + "test ! -e /c/mark\n"))
+        reply = self.build("cache-other", "main")
+        self.assertEqual(code(reply), 200, reply)
+        self.assert_nothing_is_left()
+
+    def test_k6_caches_that_lead_out(self):
+        """CVE-2024-9675: a cache by a name, or a link in one, that is a folder of whoever builds."""
+        link = "RUN --mount=type=cache,id=links,target=/c ln -sfn /proc/sys/kernel /c/proc; ln -sfn /run/build /c/up\n"
+        before = pathlib.Path("/proc/sys/kernel/core_pattern").read_text()
+        for track, more, text, expected in [
+                ("cache-up", "id=../../../../../../run/build,target=/c", "ls /c/work", 400),
+                ("cache-source", "id=links,source=up,target=/c", "ls /c/work", 513),
+                ("cache-proc", "id=links,source=proc,target=/c", "echo x >/c/core_pattern", 200),
+                ("cache-target", "id=links,target=/opt/link", "echo x >/proc/sys/kernel/core_pattern", 200)]:
+            with self.subTest(track):
+                Repository(track).commit(runner("x", f"{DOCKERFILE}{link}RUN ln -s /proc/sys/kernel /opt/link\n"
+                                                f"RUN --mount=type=cache,{more} {text}\n"))
+                reply = self.build(track, "main")
+                self.assertEqual(code(reply), expected, reply)
+        self.assertEqual(pathlib.Path("/proc/sys/kernel/core_pattern").read_text(), before)
         self.assert_nothing_is_left()
 
     def test_k6_dockerfiles_that_ask_for_more(self):
