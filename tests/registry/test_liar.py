@@ -419,6 +419,7 @@ class Elsewhere(Case):
         self.assertEqual([a for _, _, a, _ in self.other.seen if a], [])
 
     def test_a_realm_elsewhere_gets_no_password(self):
+        """CVE-2026-65388: who is sent elsewhere for a token took the password along."""
         for realm in (f"http://{self.other.host}/token", "https://evil.example/token",
                       f"http://{self.server.host}@{self.other.host}/token"):
             with self.subTest(realm=realm):
@@ -432,6 +433,7 @@ class Elsewhere(Case):
         self.assertIn("cannot be reached", answer["error"])  # it was gone to, and speaks no TLS
 
     def test_redirects_do_not_take_the_password_along(self):
+        """CVE-2020-15157 (GO-2022-0803) of containerd: it was sent to where a registry pointed."""
         self.lie_at("manifests", lambda h: h.say(302, Location=f"http://{self.other.host}/x"))
         self.assertIn("error", self.ask("resolve", "v1"))
         self.assert_not_shown()

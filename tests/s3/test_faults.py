@@ -179,6 +179,7 @@ class Lies(Case):
                 self.assertTrue(self.refused(self.uri, "UTF-8|control|part").isprintable())
 
     def test_no_answer_leads_elsewhere(self):
+        """CVE-2024-29021 of Judge0: an address that is asked for somebody leads to where he may not go."""
         with socket.create_server(("127.0.0.1", 0)) as trap:
             trap.settimeout(0.5)
             place = f"http://127.0.0.1:{trap.getsockname()[1]}/"
