@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A text is a profile or an error that says why; a small profile compiles for both architectures or says why
- * not. */
+ * not. (Filters that were too large broke libseccomp's memory: GHSA-46fr, GHSA-2hqh.) */
 
 #include "sandboxd/seccomp-profile.h"
 

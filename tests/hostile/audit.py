@@ -199,7 +199,7 @@ class Audit:
     def accept_daemons(self):
         """After a case that ended one on purpose: another has its place, and all else must be as it was."""
         now = self.settled()
-        self.base.update({key: now[key] for key in ("daemons", "descriptors")})
+        self.base.update({key: now[key] for key in ("daemons", "descriptors", "mounts of sandboxd")})
         self.memory = {name: anonymous_memory(pid) for name, pid in self.pids().items()}
 
 
