@@ -276,7 +276,7 @@ class Workers(Case):
         unit = f"pipeline-builder@{name}.service"
         self.addCleanup(suite.run, "systemctl", "stop", unit)
         suite.run("systemctl", "start", unit)
-        self.assertTrue(wait_until(lambda: name in suite.run("pipelinectl", "status")),
+        self.assertTrue(wait_until(lambda: name in suite.run("pipelinectl", "workers")),
                         suite.run("systemctl", "show", "-P", "StatusText", unit))
 
 
