@@ -179,6 +179,7 @@ typedef struct BlobFile {
         uint64_t size;   /* written */
         uint64_t base;   /* of the fetch, without this blob */
         bool has_begun;
+        int error; /* of our own disk: what ended it, and no fault of the registry's */
 } BlobFile;
 
 static void blob_file_done(BlobFile *file)
@@ -187,7 +188,10 @@ static void blob_file_done(BlobFile *file)
         hash_free(file->hash);
 }
 
-/* All that is there already goes into the hash; a registry that begins at 0 is begun anew with. */
+#define BEGUN_ELSEWHERE 1
+
+/* All that is there already goes into the hash; a registry that begins at 0 is begun anew with. 0, -errno,
+ * or BEGUN_ELSEWHERE. */
 static int begin(BlobFile *file)
 {
         _cleanup_free_ uint8_t *chunk = malloc(CHUNK_SIZE);
@@ -198,7 +202,7 @@ static int begin(BlobFile *file)
                 return -ENOMEM;
         file->has_begun = true;
         if (file->start != file->offset && file->start != 0)
-                return -EBADMSG;
+                return BEGUN_ELSEWHERE;
         r = hash_end(file->hash, ignored);
         if (r < 0)
                 return r;
@@ -221,13 +225,16 @@ static int on_data(const void *data, size_t size, void *userdata)
 {
         BlobFile *file = userdata;
         int r = file->has_begun ? 0 : begin(file);
+        ssize_t n;
 
-        if (r == 0)
-                r = pwrite(file->fd, data, size, (off_t) file->size) == (ssize_t) size
-                            ? hash_add(file->hash, data, size)
-                            : -EIO;
-        if (r < 0)
+        if (r == 0) {
+                n = pwrite(file->fd, data, size, (off_t) file->size);
+                r = n == (ssize_t) size ? hash_add(file->hash, data, size) : n < 0 ? -errno : -ENOSPC;
+        }
+        if (r != 0) {
+                file->error = MIN(r, 0);
                 return r;
+        }
         file->size += size;
         file->fetch->done_size = file->base + file->size;
         show_progress(file->fetch, false);
@@ -269,8 +276,15 @@ static int try_blob(Fetch *fetch, const ImageBlob *blob, BlobFile *file, bool *r
         request.offset = file->offset;
         request.size = blob->size;
         request.ret_start = &file->start;
+        file->error = 0;
         r = distribution_blob(fetch->distribution, &request, ret_error);
-        *ret_goes_on = r == ASK_UNAVAILABLE && file->size > file->offset;
+        *ret_goes_on = r == ASK_UNAVAILABLE && file->size > file->offset && file->error == 0;
+        if (file->error < 0)
+                return cannot(ret_error, "write an image's blob", file->error);
+        if (r == ASK_UNAVAILABLE && !*ret_error)
+                return say(ret_error, r,
+                           string_format("the registry %s goes on elsewhere in blob %s than it was asked to",
+                                         fetch->ask->settings->host, blob->digest));
         return r;
 }
 
