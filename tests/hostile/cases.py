@@ -180,7 +180,7 @@ D = [
     Case("D8", "others in /proc", found={**kept("root", "root/etc", "cwd/etc", "fd", "mem", "environ", "maps", "exe",
                                                "map_files", by=not_allowed), "others": 0, "host": ENOENT, "tests": ENOENT}),
     Case("D9", "writes to /proc", found=kept("sysrq", "core_pattern", "hostname", "modprobe", "overcommit", "forward",
-                                             "namespaces", "inotify", "oom", "oom_lower", "init_oom", "uid_map", "kcore", "label", "label_exec", "label_init",
+                                             "namespaces", "inotify", "oom", "oom_lower", "init_oom", "uid_map", "kcore", "label", "label_init",
                                              by=not_allowed),
          after="kernel_settings_are_unchanged", cve=("CVE-2025-52881",)),
     Case("D13", "overwrites who started it", found=kept("self", "truncate", "init", "init_read", by=not_allowed),

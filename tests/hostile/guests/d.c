@@ -148,7 +148,6 @@ static int proc_writes(void)
         TRY("uid_map", write_to("/proc/self/uid_map", "0 0 1"));
         TRY("kcore", read_byte("/proc/kcore"));
         TRY("label", write_to("/proc/self/attr/current", "unconfined"));
-        TRY("label_exec", write_to("/proc/self/attr/exec", "exec unconfined"));
         TRY("label_init", write_to("/proc/1/attr/current", "unconfined"));
         return finish();
 }
