@@ -443,11 +443,6 @@ ScopeManager *scope_manager_free(ScopeManager *manager)
         return NULL;
 }
 
-bool scope_manager_is_there(const ScopeManager *manager)
-{
-        return manager->is_there;
-}
-
 char *scope_cgroup_below(const ScopeManager *manager, const char *name, const char *below)
 {
         return string_format("%s/" SCOPE_SLICE "/%s-%s.scope/%s", manager->cgroup ?: "", manager->prefix,

@@ -21,7 +21,6 @@ int scope_manager_new(sd_event *event, const char *kind, const char *folder, Sco
 ScopeManager *scope_manager_free(ScopeManager *manager);
 DEFINE_CLEANUP(ScopeManager *, scope_manager_free)
 
-bool scope_manager_is_there(const ScopeManager *manager);
 /* The manager's own control group, below the mount of cgroup v2; NULL before it is there. */
 const char *scope_manager_cgroup(const ScopeManager *manager);
 /* The path of a group `below` that of the scope which scope_new() makes for `name`; NULL without memory. */

@@ -119,11 +119,6 @@ void metric_gauge(MetricWriter *w, const MetricLabel *labels, uint64_t value)
         sample(w, "", labels, value);
 }
 
-void metric_gauge_usec(MetricWriter *w, const MetricLabel *labels, usec_t usec)
-{
-        sample_usec(w, "", labels, usec);
-}
-
 void metric_counter(MetricWriter *w, const MetricLabel *labels, uint64_t value)
 {
         sample(w, "_total", labels, value);

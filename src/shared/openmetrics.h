@@ -36,7 +36,6 @@ void metric_family(MetricWriter *w, const char *name, const char *type, const ch
 void metric_info(MetricWriter *w, const MetricLabel *labels);
 /* Samples of it; `labels` ends with an empty one, or is NULL. */
 void metric_gauge(MetricWriter *w, const MetricLabel *labels, uint64_t value);
-void metric_gauge_usec(MetricWriter *w, const MetricLabel *labels, usec_t usec);
 void metric_counter(MetricWriter *w, const MetricLabel *labels, uint64_t value);
 void metric_counter_usec(MetricWriter *w, const MetricLabel *labels, usec_t usec);
 void metric_histogram(MetricWriter *w, const MetricLabel *labels, const Histogram *histogram);
