@@ -94,13 +94,13 @@ static int on_ended(void *userdata)
                 r = canary_when_ended(m->canary, task->type->record(task->work));
         if (r < 0)
                 return r;
+        log_end(m, task, &text); /* before the router hears of it, and logs it too */
         r = manager_say_outcome(m, &text);
         if (r < 0)
                 return r;
         r = outcome_store_put(m->outcomes, &text);
         if (r < 0)
                 log_warning("The outcome of job %s cannot be kept: %s", text.outcome.job, strerror(-r));
-        log_end(m, task, &text);
         task_free(task);
         return manager_when_drained(m);
 }
