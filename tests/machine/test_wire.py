@@ -249,12 +249,18 @@ class Workers(Case):
             heard.add(socket.recv_multipart()[1].decode())
         self.assertIn("refused", heard)
 
-    def test_the_packaged_worker_takes_jobs_with_its_key(self):
-        name = "faraway-1"
+    @staticmethod
+    def install_key(kind, name):
+        """Makes a key and puts it where the unit of a worker or builder looks for it; that path."""
         new_key(name, "worker")
-        place = pathlib.Path(f"/etc/pipeline/worker/{name}.key")
+        place = pathlib.Path(f"/etc/pipeline/{kind}/{name}.key")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(SECRETS / f"{name}.key", place)
+        return place
+
+    def test_the_packaged_worker_takes_jobs_with_its_key(self):
+        name = "faraway-1"
+        self.install_key("worker", name)
         unit = f"pipeline-worker@{name}.service"
         self.addCleanup(suite.run, "systemctl", "stop", unit)
         suite.install("faraway", suite.image_of_program(suite.GUESTS / "guest.c"), worker=name,
@@ -268,10 +274,7 @@ class Workers(Case):
 
     def test_the_packaged_builder_is_let_in_with_its_key(self):
         name = "faraway-2"
-        new_key(name, "worker")
-        place = pathlib.Path(f"/etc/pipeline/builder/{name}.key")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(SECRETS / f"{name}.key", place)
+        place = self.install_key("builder", name)
         place.with_suffix(".conf").write_text(f"ROUTER={FAR}\n")
         unit = f"pipeline-builder@{name}.service"
         self.addCleanup(suite.run, "systemctl", "stop", unit)
