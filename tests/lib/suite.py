@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import time
 
 import zmq
 
@@ -46,6 +47,15 @@ class Client:
 
     def close(self):
         self.socket.close()
+
+
+def wait_until(true, seconds=15, tell=str):
+    """Until true() is so; who waits in vain is told by tell() what was there instead."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {tell()}")
+        time.sleep(0.1)
 
 
 def run(*command, **options):

@@ -79,11 +79,8 @@ class Canary(unittest.TestCase):
         self.began = time.time()
         self.until(is_taking, "the worker takes jobs")
 
-    def until(self, is_true, what, seconds=RETRY_SECONDS):
-        end = time.monotonic() + seconds
-        while not is_true():
-            self.assertLess(time.monotonic(), end, f"{what}: {status()}\n{journal(self.began)}")
-            time.sleep(0.1)
+    def until(self, is_true, what):
+        suite.wait_until(is_true, RETRY_SECONDS, lambda: f"{what}: {status()}\n{journal(self.began)}")
 
     def break_it(self):
         restart_sandbox(f"{config}\nRuntime=/bin/false\n")

@@ -44,15 +44,6 @@ def code(reply):
     return reply["status"]["status_code"]
 
 
-def wait_until(true, seconds=15):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 class Case(unittest.TestCase):
     def keep(self, thing):
         self.addCleanup(thing.close)
@@ -200,28 +191,28 @@ class Jobs(Case):
             suite.Client(suite.TCP).send(**suite.job(TRACK, "slow")).close()
         client = self.keep(suite.Client(suite.TCP))
         self.assertEqual(code(client.ask(**suite.job(TRACK, "hello"))), 200)
-        self.assertTrue(wait_until(lambda: self.admin(action="router_status")["response"]["router_status"]["running"] == 0))
+        suite.wait_until(lambda: self.admin(action="router_status")["response"]["router_status"]["running"] == 0)
 
     def test_cancel_ends_a_job_down_to_its_scope(self):
         client = self.keep(peer.Client(suite.TCP))
         before = set(suite.scopes())
         client.send("a", **suite.job(TRACK, "pause", id="same"))
         client.send("b", **suite.job(TRACK, "pause", id="same"))
-        self.assertTrue(wait_until(lambda: self.admin(action="router_status")["response"]["router_status"]["running"] == 2))
+        suite.wait_until(lambda: self.admin(action="router_status")["response"]["router_status"]["running"] == 2)
         self.assertEqual(self.admin(action="cancel", id="same")["response"], {"cancelled": 0})  # of another principal
         client.send("c", action="cancel", id="same")
         self.assertEqual(client.receive("c")["response"], {"cancelled": 2})
         for name in "ab":
             self.check("cancel", client.receive(name), 403, {"limit": "cancelled"})
-        self.assertTrue(wait_until(lambda: all(w["running"] == 0 for w in
-                                               self.admin(action="describe_workers")["response"]["workers_info"])))
+        suite.wait_until(lambda: all(w["running"] == 0 for w in
+                                         self.admin(action="describe_workers")["response"]["workers_info"]))
         self.assertLessEqual(len(set(suite.scopes()) - before), 4)  # parked ones
 
     def test_an_answered_job_is_cancelled_down_to_its_scope(self):
         client = self.keep(suite.Client(suite.TCP))
         self.check("504", client.ask(**suite.job(TRACK, "pause", timeout=0.5)), 504)
-        self.assertTrue(wait_until(lambda: all(w["running"] == 0 for w in
-                                               self.admin(action="describe_workers")["response"]["workers_info"]), 3))
+        suite.wait_until(lambda: all(w["running"] == 0 for w in
+                                         self.admin(action="describe_workers")["response"]["workers_info"]), 3)
 
 
 class Workers(Case):
@@ -241,8 +232,8 @@ class Workers(Case):
         return client
 
     def test_503_at_once_without_a_worker(self):
-        self.assertTrue(wait_until(lambda: all(w["name"] != "contract-deploy" for w in
-                                               self.admin(action="describe_workers")["response"]["workers_info"])))
+        suite.wait_until(lambda: all(w["name"] != "contract-deploy" for w in
+                                         self.admin(action="describe_workers")["response"]["workers_info"]))
         self.check("no worker", self.ask().receive("job"), 503, {"current_worker_count": 0})
 
     def test_511_and_510(self):
@@ -307,10 +298,10 @@ class Router(Case):
     def test_restart_router_comes_after_its_answers(self):
         pid = suite.main_pid(ROUTER)
         client = self.keep(suite.Client(suite.TCP)).send(**suite.job(TRACK, "slow"))
-        self.assertTrue(wait_until(lambda: self.admin(action="router_status")["response"]["router_status"]["running"] == 1))
+        suite.wait_until(lambda: self.admin(action="router_status")["response"]["router_status"]["running"] == 1)
         self.check("restart", self.admin(action="restart_router"), 200)
         self.check("job", client.receive(30), 200)
-        self.assertTrue(wait_until(lambda: suite.main_pid(ROUTER) not in (0, pid)))
+        suite.wait_until(lambda: suite.main_pid(ROUTER) not in (0, pid))
         self.check("after", self.keep(suite.Client(suite.TCP)).ask(**suite.job(TRACK, "hello")), 200)
 
     def ended(self, since):
@@ -321,7 +312,7 @@ class Router(Case):
     def test_a_resend_after_the_death_of_the_router_joins_the_running_job(self):
         since, request = time.time(), suite.job(TRACK, "slow", id="once", resend=True)
         self.keep(suite.Client(suite.TCP)).send(**request)
-        self.assertTrue(wait_until(lambda: self.admin(action="router_status")["response"]["router_status"]["running"] == 1))
+        suite.wait_until(lambda: self.admin(action="router_status")["response"]["router_status"]["running"] == 1)
         subprocess.run(["kill", f"-{int(signal.SIGKILL)}", str(suite.main_pid(ROUTER))], check=True)
         reply = self.keep(suite.Client(suite.TCP)).ask(**request)
         self.check("resend", reply, 200)

@@ -28,6 +28,7 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import sandbox
+import suite
 
 SOCKET = os.environ.get("PIPELINE_SANDBOX", "/run/pipeline/sandbox.sock")
 STORE = pathlib.Path(os.environ.get("PIPELINE_STORE", "/var/lib/pipeline-sandbox"))
@@ -168,14 +169,6 @@ def remove_all():
         ask(order="remove", digest=digest)
 
 
-def wait_until(condition, what, seconds=5):
-    for _ in range(seconds * 20):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise TimeoutError(what)
-
-
 class ImagesTest(unittest.TestCase):
     def setUp(self):
         remove_all()
@@ -188,8 +181,7 @@ class ImagesTest(unittest.TestCase):
         self.assertEqual((self.victim / "file").read_text(), "untouched")
         shutil.rmtree(self.victim)
         remove_all()
-        wait_until(lambda: not any((STORE / "incoming").iterdir()) and not any((STORE / "removed").iterdir()),
-                   "something half made stays")
+        suite.wait_until(lambda: not any((STORE / "incoming").iterdir()) and not any((STORE / "removed").iterdir()))
 
     def root(self, image):
         return STORE / "images" / digest_of(image.blobs()[0]).replace(":", "-") / "rootfs"
@@ -346,12 +338,12 @@ class Collected(ImagesTest):
             for image in (held, old):
                 self.assert_installed(image)
             began = time.monotonic()
-            wait_until(lambda: digests[1] not in ask(order="images")["images"], "the old one stays", 20)
+            suite.wait_until(lambda: digests[1] not in ask(order="images")["images"], 20)
             self.assertGreaterEqual(time.monotonic() - began, 1.5)
             time.sleep(2.5)
             self.assertEqual(ask(order="images")["images"], digests[:1])
             self.assertEqual(ask(order="remove", digest=digests[0])["code"], 400)
-        wait_until(lambda: not ask(order="images")["images"], "nobody holds it any more", 20)
+        suite.wait_until(lambda: not ask(order="images")["images"], 20)
 
     def test_one_that_a_guest_runs_in_stays_to_its_end(self):
         """However old it is, and though it is asked to go; what it reads last is still there."""
@@ -371,7 +363,7 @@ class Collected(ImagesTest):
             self.assertEqual((answer["code"], answer.get("error")), (400, "the image is in use"))
             end = job.until(sandbox.ANSWER)
         self.assertEqual((end["code"], end["cause"], end["status"]), (0, "exited", 0), end)
-        wait_until(lambda: not ask(order="images")["images"], "nobody runs in it any more", 20)
+        suite.wait_until(lambda: not ask(order="images")["images"], 20)
 
     def test_without_room_the_oldest_goes_first(self):
         self.set("ImageAge=1h\nImageFreeSpace=8E\n".replace("8E", "8191T"))
@@ -382,7 +374,7 @@ class Collected(ImagesTest):
         older = digest_of(images[1].blobs()[0])
         os.utime(STORE / "images" / older.replace(":", "-"), (long_ago, long_ago))
         subprocess.run(["systemctl", "restart", "pipeline-sandbox.service"], check=True)
-        wait_until(lambda: older not in ask(order="images")["images"], "the older one stays", 30)
+        suite.wait_until(lambda: older not in ask(order="images")["images"], 30)
         self.assertEqual(ask(order="images")["images"], [digest_of(images[0].blobs()[0])])  # used within the hour
 
 

@@ -41,15 +41,6 @@ def kill(unit, number=signal.SIGKILL):
     os.kill(suite.main_pid(unit), number)
 
 
-def wait_until(true, seconds=15):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.1)
-    return False
-
-
 class Case(unittest.TestCase):
     def client(self, endpoint=suite.TCP):
         client = suite.Client(endpoint)
@@ -87,7 +78,7 @@ class Answers(Case):
     def test_one_scope_a_job_and_none_a_second_later(self):
         scopes = [self.assert_runs()["context"]["scope"] for _ in range(3)]
         self.assertEqual(len(set(scopes)), 3)
-        self.assertTrue(wait_until(lambda: not set(scopes) & set(suite.scopes()), 1))
+        suite.wait_until(lambda: not set(scopes) & set(suite.scopes()), 1)
 
     def test_good_and_bad_in_a_row_on_one_socket(self):
         client = self.client()
@@ -132,7 +123,7 @@ class Operators(Case):
 
     def test_the_journal_tells_the_story_of_a_job(self):
         job = self.assert_runs()["context"]["job"]
-        self.assertTrue(wait_until(lambda: suite.run("pipelinectl", "logs", job).count("\n") >= 3))
+        suite.wait_until(lambda: suite.run("pipelinectl", "logs", job).count("\n") >= 3)
         story = suite.run("pipelinectl", "logs", job)
         for who in (" router ", " worker ", " sandboxd "):
             self.assertIn(who, story)
@@ -184,10 +175,9 @@ class Killed(Case):
     def test_worker_of_two(self):
         suite.run("systemctl", "start", WORKERS[1])
         self.addCleanup(suite.run, "systemctl", "stop", WORKERS[1])
-        self.assertTrue(wait_until(lambda: f"{TRACK} v1 2 of 2" in " ".join(
-            suite.run("pipelinectl", "versions").split())))
+        suite.wait_until(lambda: f"{TRACK} v1 2 of 2" in " ".join(suite.run("pipelinectl", "versions").split()))
         # One that has just seen an abnormal end takes nothing until its canary has sung.
-        self.assertTrue(wait_until(lambda: all(w["slots"] for w in self.workers())))
+        suite.wait_until(lambda: all(w["slots"] for w in self.workers()))
         client = self.slow()
         workers = self.workers()
         busy = [w["name"] for w in workers if w["running"]]
@@ -202,23 +192,23 @@ class Killed(Case):
         kill(WORKERS[0])
         reply = client.receive(30)
         self.assertIn(code(reply), (200, 510), reply)
-        self.assertTrue(wait_until(lambda: unit_property(WORKERS[0], "ActiveState") == "active"))
-        self.assertTrue(wait_until(lambda: code(self.ask()) == 200))
+        suite.wait_until(lambda: unit_property(WORKERS[0], "ActiveState") == "active")
+        suite.wait_until(lambda: code(self.ask()) == 200)
 
     def test_router(self):
         kill(SERVICES[0])
-        self.assertTrue(wait_until(lambda: code(self.ask()) == 200, 10))
+        suite.wait_until(lambda: code(self.ask()) == 200)
 
     def test_sandbox_service(self):
         client = self.slow()
         kill(SERVICES[1])
         self.assertIn(code(client.receive(30)), (200, 510))
-        self.assertTrue(wait_until(lambda: code(self.ask()) == 200, 20))
+        suite.wait_until(lambda: code(self.ask()) == 200)
 
     def test_user_manager(self):
         uid = suite.run("id", "-u", "pipeline-sandbox").strip()
         kill(f"user@{uid}.service")
-        self.assertTrue(wait_until(lambda: code(self.ask()) == 200, 30))
+        suite.wait_until(lambda: code(self.ask()) == 200, 30)
 
     def test_a_stopped_worker_finishes_its_job(self):
         client = self.slow()
@@ -226,7 +216,7 @@ class Killed(Case):
         reply = client.receive(30)
         self.assertEqual(code(reply), 200, reply)
         self.assertEqual(unit_property(WORKERS[0], "Result"), "success")
-        self.assertTrue(wait_until(lambda: code(self.ask()) == 200))
+        suite.wait_until(lambda: code(self.ask()) == 200)
 
 
 if __name__ == "__main__":

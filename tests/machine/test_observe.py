@@ -34,15 +34,6 @@ def tearDownModule():
     suite.run("systemctl", "stop", f"pipeline-worker@{WORKER}.service")
 
 
-def wait_until(true, seconds=15):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def connect(address=SOCKET):
     made = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
     made.settimeout(10)
@@ -143,8 +134,8 @@ class Metrics(Case):
         for name in ("jobs_running", "jobs_waiting", "worker_slots_busy"):
             self.assertEqual(openmetrics.value(now, f"pipeline_{name}", channel="test_runners"), 0, name)
         mine = {"channel": "test_runners", "worker": WORKER}
-        self.assertTrue(wait_until(lambda: openmetrics.value(scrape(), "pipeline_worker_sandbox_up", **mine) == 1))
-        self.assertTrue(wait_until(lambda: openmetrics.value(scrape(), "pipeline_sandboxes_parked", **mine) >= 1))
+        suite.wait_until(lambda: openmetrics.value(scrape(), "pipeline_worker_sandbox_up", **mine) == 1)
+        suite.wait_until(lambda: openmetrics.value(scrape(), "pipeline_sandboxes_parked", **mine) >= 1)
 
     def test_names_are_bounded_and_documented(self):
         families = scrape()
@@ -191,7 +182,7 @@ class Metrics(Case):
         finally:
             DROP_IN.unlink()
             restart()
-        self.assertTrue(wait_until(lambda: run_job("hello") == 200))
+        suite.wait_until(lambda: run_job("hello") == 200)
 
 
 class Shown(Case):
@@ -243,7 +234,7 @@ class Shown(Case):
         def story():
             out = suite.run("pipelinectl", "logs", job, "--json")
             return [json.loads(line) for line in out.splitlines()]
-        self.assertTrue(wait_until(lambda: len(story()) >= 5, 5), story())
+        suite.wait_until(lambda: len(story()) >= 5, tell=story)
         records = story()
         who = [r["SYSLOG_IDENTIFIER"].removeprefix("pipeline-") for r in records]
         self.assertEqual(who, ["router", "sandboxd", "sandboxd", "worker", "router"], [r["MESSAGE"] for r in records])

@@ -33,15 +33,6 @@ def tearDownModule():
     suite.run("systemctl", "stop", f"pipeline-worker@{TRACK}-1.service")
 
 
-def wait_until(true, seconds=15):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 class Case(unittest.TestCase):
     def start(self, *arguments, **more):
         """A job that runs: its order and its scope."""
@@ -62,10 +53,10 @@ class Case(unittest.TestCase):
     def configure(self, **settings):
         self.addCleanup(sandbox.configure)
         sandbox.configure(**settings)
-        self.assertTrue(wait_until(lambda: self.finish("hello")["code"] == 0))
+        suite.wait_until(lambda: self.finish("hello")["code"] == 0)
 
-    def assert_no_scopes(self, seconds=5):
-        self.assertTrue(wait_until(lambda: not suite.scopes(), seconds), suite.scopes())
+    def assert_no_scopes(self):
+        suite.wait_until(lambda: not suite.scopes(), tell=suite.scopes)
 
 
 class Rights(Case):
@@ -90,7 +81,7 @@ class Rights(Case):
     def test_nobody_is_root_or_has_a_capability_of_the_host(self):
         _, scope = self.start("pause")
         self.assert_runs()
-        self.assertTrue(wait_until(lambda: len(suite.scopes()) > 1), "a parked one beside it")
+        suite.wait_until(lambda: len(suite.scopes()) > 1)  # a parked one beside it
         seen = {self.assert_harmless(pid) for pid in self.of_the_suite()}
         for name in ("pipeline-sandbo", "pipeline-router", "pipeline-worker", "crun", ".pipeline-init", "run.sh", "systemd"):
             self.assertTrue(any(s and name.startswith(s[:14]) for s in seen), f"{name} not among {seen}")
@@ -166,8 +157,8 @@ class Door(Case):
         order, scope = self.start("pause")
         self.assertTrue(sandbox.in_scope(scope))
         order.socket.close()
-        self.assertTrue(wait_until(lambda: not sandbox.in_scope(scope), 5))
-        self.assertTrue(wait_until(lambda: scope not in suite.scopes(), 5))
+        suite.wait_until(lambda: not sandbox.in_scope(scope), 5)
+        suite.wait_until(lambda: scope not in suite.scopes(), 5)
 
     def test_another_connections_job_can_be_neither_seen_nor_named(self):
         order, scope = self.start("slow")
@@ -236,9 +227,9 @@ class Sandboxes(Case):
     def test_without_a_user_manager_no_job_is_run(self):
         manager = f"user@{sandbox.uid()}.service"
         suite.run("systemctl", "stop", manager)
-        self.addCleanup(lambda: wait_until(lambda: self.finish("hello")["code"] == 0))
+        self.addCleanup(lambda: suite.wait_until(lambda: self.finish("hello")["code"] == 0))
         self.addCleanup(suite.run, "systemctl", "start", manager)
-        self.assertTrue(wait_until(lambda: self.finish("hello")["code"] == 503))
+        suite.wait_until(lambda: self.finish("hello")["code"] == 503)
         self.assertEqual([pid for pid in sandbox.processes()
                           if (sandbox.status(pid) or {}).get("Name", "").strip() == "run.sh"], [])
 
@@ -246,9 +237,9 @@ class Sandboxes(Case):
         _, scope = self.start("pause")
         guests = sandbox.in_scope(scope)
         os.kill(suite.main_pid(sandbox.SERVICE), signal.SIGKILL)
-        self.assertTrue(wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in guests), 10))
-        self.assertTrue(wait_until(lambda: scope not in suite.scopes()))
-        self.assertTrue(wait_until(lambda: self.finish("hello")["code"] == 0))
+        suite.wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in guests))
+        suite.wait_until(lambda: scope not in suite.scopes())
+        suite.wait_until(lambda: self.finish("hello")["code"] == 0)
 
     def test_a_launcher_that_is_killed_is_started_anew(self):
         order, scope = self.start("slow")
@@ -257,9 +248,9 @@ class Sandboxes(Case):
         self.assertEqual(len(launchers), 1)
         os.kill(launchers[0], signal.SIGKILL)
         self.assertEqual(order.until(sandbox.ANSWER)["cause"], "exited")  # what runs does not notice
-        self.assertTrue(wait_until(lambda: not sandbox.in_scope(scope)))
+        suite.wait_until(lambda: not sandbox.in_scope(scope))
         for _ in range(4):  # more than are parked
-            self.assertTrue(wait_until(lambda: self.finish("hello")["code"] == 0))
+            suite.wait_until(lambda: self.finish("hello")["code"] == 0)
         self.assertEqual(suite.main_pid(sandbox.SERVICE), daemon)
 
     def test_what_an_earlier_one_left_is_cleared(self):
@@ -268,13 +259,13 @@ class Sandboxes(Case):
         self.addCleanup(suite.run, "systemctl", "start", sandbox.SERVICE)
         left = subprocess.Popen(["runuser", "-u", sandbox.USER, "--", "env", f"XDG_RUNTIME_DIR=/run/user/{sandbox.uid()}",
                                  "systemd-run", "--user", "--scope", "--quiet", f"--unit={prefix}-dead", "sleep", "600"])
-        self.assertTrue(wait_until(lambda: f"{prefix}-dead.scope" in suite.scopes()))
+        suite.wait_until(lambda: f"{prefix}-dead.scope" in suite.scopes())
         folder = sandbox.RUNTIME / "deadbeefdeadbeef/crun/deadbeefdeadbeef"
         folder.mkdir(parents=True)
         (folder / "status").write_text("{}")
         suite.run("chown", "-R", f"{sandbox.USER}:", sandbox.RUNTIME)
         suite.run("systemctl", "start", sandbox.SERVICE)
-        self.assertTrue(wait_until(lambda: self.finish("hello")["code"] == 0))
+        suite.wait_until(lambda: self.finish("hello")["code"] == 0)
         self.assertNotIn(f"{prefix}-dead.scope", suite.scopes())
         self.assertNotEqual(left.wait(5), 0)
         self.assertFalse((sandbox.RUNTIME / "deadbeefdeadbeef").exists())
@@ -292,7 +283,7 @@ class Pool(Case):
         orders = [self.start("slow")[0] for _ in range(5)]
         for order in orders:
             self.assertEqual(order.until(sandbox.ANSWER)["cause"], "exited")
-        self.assertTrue(wait_until(lambda: len(suite.scopes()) <= 2, 5), suite.scopes())
+        suite.wait_until(lambda: len(suite.scopes()) <= 2, tell=suite.scopes)
         time.sleep(0.3)
         self.assertLessEqual(len(suite.scopes()), 2)
         self.assertLessEqual(sandbox.ask(order="status")["parked"], 2)
@@ -301,7 +292,7 @@ class Pool(Case):
         self.configure(ParkedMemory="40M")
         for order in [self.start("slow")[0] for _ in range(3)]:
             order.until(sandbox.ANSWER)
-        self.assertTrue(wait_until(lambda: len(suite.scopes()) <= 1, 5), suite.scopes())
+        suite.wait_until(lambda: len(suite.scopes()) <= 1, tell=suite.scopes)
 
     def test_one_that_waited_too_long_retires(self):
         self.configure(ParkedAge="1s")

@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 import zmq
@@ -75,15 +74,6 @@ def ask(socket, **request):
 
 def ctl(*arguments):
     return subprocess.run(["pipelinectl", *map(str, arguments)], capture_output=True, text=True, check=False)
-
-
-def wait_until(true, seconds=15):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if true():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 class AWithoutKeys(unittest.TestCase):
@@ -190,7 +180,7 @@ class Keys(Case):
         config.write_text("workers: [")
         (KEYS / f"{self.name}.pub").unlink()
         suite.run("systemctl", "reload", UNITS[1])
-        self.assertTrue(wait_until(lambda: ask(client, action="router_status")["status"]["status_code"] == 400, 5))
+        suite.wait_until(lambda: ask(client, action="router_status")["status"]["status_code"] == 400)
         self.assertRegex(ctl("keys", "list").stdout, r"broken .*line 1: public")
 
     def test_pipelinectl_speaks_with_a_key_and_says_what_keeps_it_out(self):
@@ -240,7 +230,7 @@ class Workers(Case):
         def online():
             workers = json.loads(suite.run("pipelinectl", "workers", "--json"))["workers_info"]
             return [w["name"] for w in workers if w["online"]]
-        self.assertTrue(wait_until(lambda: self.name in online(), 3))
+        suite.wait_until(lambda: self.name in online())
         suite.run("pipelinectl", "keys", "rm", self.name)
         self.assertNotIn(self.name, online())
         socket.send_multipart([b"PIPELINE1", b"heartbeat", b'{"slots": 1, "running": 0}'])
@@ -270,7 +260,7 @@ class Workers(Case):
         suite.run("pipelinectl", "keys", "rm", name)
         reply = ask(self.client(None, endpoint=suite.TCP), **suite.job("faraway", "hello"))
         self.assertEqual(reply["status"]["status_code"], 503, reply)
-        self.assertTrue(wait_until(lambda: "refused" in suite.run("systemctl", "show", "-P", "StatusText", unit), 10))
+        suite.wait_until(lambda: "refused" in suite.run("systemctl", "show", "-P", "StatusText", unit))
 
     def test_the_packaged_builder_is_let_in_with_its_key(self):
         name = "faraway-2"
@@ -279,8 +269,8 @@ class Workers(Case):
         unit = f"pipeline-builder@{name}.service"
         self.addCleanup(suite.run, "systemctl", "stop", unit)
         suite.run("systemctl", "start", unit)
-        self.assertTrue(wait_until(lambda: name in suite.run("pipelinectl", "workers")),
-                        suite.run("systemctl", "show", "-P", "StatusText", unit))
+        suite.wait_until(lambda: name in suite.run("pipelinectl", "workers"),
+                         tell=lambda: suite.run("systemctl", "show", "-P", "StatusText", unit))
 
 
 if __name__ == "__main__":

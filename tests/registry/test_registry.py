@@ -113,21 +113,13 @@ def deploy(tag, *options, track=TRACK, check=True):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
 
 
-def wait_until(true, what, seconds=30):
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.1)
-
-
 def is_held(tag, track=TRACK):
     reply = suite.Client().ask(action="deployment_check", channel="test_runners", track_slug=track)
     return reply["response"]["status"].get(tag, False)
 
 
 def wait_held(tag, track=TRACK):
-    wait_until(lambda: is_held(tag, track), f"{track} {tag} is held")
+    suite.wait_until(lambda: is_held(tag, track), 30)
 
 
 def run_job(tag, track=TRACK):
@@ -263,8 +255,7 @@ class Fails(Case):
         said = deploy("mended", "--wait", check=False)
         self.assertNotEqual(said.returncode, 0)
         self.assertIn("something else than blob", said.stdout)
-        wait_until(lambda: f"failed: {TRACK} mended" in suite.run("systemctl", "show", "-P", "StatusText", UNIT),
-                   "the status names what failed")
+        suite.wait_until(lambda: f"failed: {TRACK} mended" in suite.run("systemctl", "show", "-P", "StatusText", UNIT), 30)
         other = push(program("other"), "other")
         deploy("other", "--wait")
         self.assert_job("other", "other", other)
@@ -323,11 +314,11 @@ class Crashes(Case):
         self.gate.speed = 1 << 20
         deploy("killed")
         part = FETCHED / f"{digest[7:]}.partial"
-        wait_until(lambda: any(p.stat().st_size > 1 << 19 for p in part.glob("blobs/sha256/*.part")), "some of it came")
+        suite.wait_until(lambda: any(p.stat().st_size > 1 << 19 for p in part.glob("blobs/sha256/*.part")), 30)
         os.kill(suite.main_pid(UNIT), signal.SIGKILL)
         self.assertFalse((FETCHED / digest[7:]).exists())
-        wait_until(lambda: not suite.run("sh", "-c", "pgrep pipeline-regist || true").strip() or
-                   suite.main_pid(UNIT) > 0, "the fetch ended with its worker")
+        suite.wait_until(lambda: not suite.run("sh", "-c", "pgrep pipeline-regist || true").strip() or
+                         suite.main_pid(UNIT) > 0)
         self.gate.speed = None
         wait_held("killed")
         self.assert_job("killed", "killed", digest)
@@ -337,11 +328,11 @@ class Crashes(Case):
         digest = push(self.large("unpack"), "unpack")
         suite.run("systemctl", "restart", UNIT)
         deploy("unpack")
-        wait_until(lambda: list(STORE.glob("incoming/*")) or is_held("unpack"), "it is being unpacked")
+        suite.wait_until(lambda: list(STORE.glob("incoming/*")) or is_held("unpack"), 30)
         os.kill(suite.main_pid("pipeline-sandbox.service"), signal.SIGKILL)
         wait_held("unpack")
         self.assert_job("unpack", "unpack", digest)
-        wait_until(lambda: half_made(digest) == [], "nothing half made is left")
+        suite.wait_until(lambda: half_made(digest) == [], 30)
 
     def test_two_workers_fetch_it_once(self):
         image = self.large("twice")
@@ -364,8 +355,7 @@ class Crashes(Case):
         suite.run("systemctl", "restart", UNIT)
         deploy("stall")
         self.gate.speed = 0
-        wait_until(lambda: "nothing came from the registry" in suite.run("systemctl", "show", "-P", "StatusText", UNIT),
-                   "the stall is said")
+        suite.wait_until(lambda: "nothing came from the registry" in suite.run("systemctl", "show", "-P", "StatusText", UNIT), 30)
         self.gate.speed = None
         wait_held("stall")
         self.assert_job("stall", "stall", digest)
