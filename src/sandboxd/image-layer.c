@@ -7,7 +7,6 @@
 #include "image-layer.h"
 
 #include "decompress.h"
-#include "tar-scan.h"
 
 #include "basic/digest.h"
 #include "basic/string-util.h"
@@ -129,7 +128,7 @@ static int on_plain(void *userdata, const uint8_t *data, size_t size)
         layer->budget->size -= size;
         if (EVP_DigestUpdate(layer->plain_hash, data, size) != 1)
                 return -ENOMEM;
-        r = tar_scan_feed(&layer->scan, data, size, layer->budget->entries, &layer->error);
+        r = tar_scan_feed(&layer->scan, data, size, &layer->budget->tar, &layer->error);
         return r != 0 ? r : write_all(layer->tar_fd, data, size);
 }
 
@@ -204,7 +203,9 @@ int image_read_layer(int fd, const ImageBlob *blob, const char *diff_id, size_t 
         r = layer_verdict(layer_read(&layer, fd, blob->size), &layer, blob, diff_id);
         if (r == IMAGE_BAD)
                 return bad(ret_error, string_format("layer %zu %s", number, layer.error));
-        if (r == 0)
-                budget->entries -= layer.scan.n_entries;
+        if (r == 0) {
+                budget->tar.entries -= layer.scan.use.entries;
+                budget->tar.name_bytes -= layer.scan.use.name_bytes;
+        }
         return r;
 }

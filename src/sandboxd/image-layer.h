@@ -4,15 +4,22 @@
 /* The blobs of an image, each read once, from its start to its end: hashed, and checked against its name. */
 
 #include "proto/image.h"
+#include "tar-scan.h"
 
 #define IMAGE_UNPACKED_SIZE_MAX (UINT64_C(16) << 30)
 #define IMAGE_ENTRIES_MAX       UINT64_C(2000000)
+#define IMAGE_NAME_BYTES_MAX    (UINT64_C(256) << 20) /* umoci holds each twice in memory */
 
 /* What is left of an image's limits, for its layers together. */
 typedef struct ImageBudget {
-        uint64_t size;    /* bytes of plain tar */
-        uint64_t entries; /* files, folders, links */
+        uint64_t size; /* bytes of plain tar */
+        TarUse tar;    /* files, folders, links, and what they are called */
 } ImageBudget;
+
+#define IMAGE_BUDGET_INIT                                                                            \
+        {                                                                                            \
+                .size = IMAGE_UNPACKED_SIZE_MAX, .tar = { IMAGE_ENTRIES_MAX, IMAGE_NAME_BYTES_MAX }, \
+        }
 
 /* Reads a blob of at most `size_max` bytes into memory (NUL added). `what` is its name in errors. IMAGE_BAD
  * with an error where it is not the blob of that digest. */

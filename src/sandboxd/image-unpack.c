@@ -132,7 +132,7 @@ static int take_layer(Unpack *unpack, size_t i, ImageBudget *budget)
 
 static int make_layout(Unpack *unpack)
 {
-        ImageBudget budget = { .size = IMAGE_UNPACKED_SIZE_MAX, .entries = IMAGE_ENTRIES_MAX };
+        ImageBudget budget = IMAGE_BUDGET_INIT;
         int r;
 
         r = image_layout_init();

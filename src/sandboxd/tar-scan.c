@@ -22,6 +22,8 @@
 #define CHECKSUM_AT   148U
 #define CHECKSUM_SIZE 8U
 #define KIND_AT       156U
+#define PREFIX_AT     345U
+#define PREFIX_SIZE   155U
 
 static int bad(char **ret_error, char *message)
 {
@@ -131,12 +133,38 @@ static int take_extended(TarScan *scan, char **ret_error)
         return 0;
 }
 
+static size_t text_length(const uint8_t *block, size_t at, size_t size)
+{
+        return strnlen((const char *) block + at, size);
+}
+
+/* pax headers, and the long names of GNU tar. */
+static bool is_about_another(char kind)
+{
+        return kind == 'x' || kind == 'g' || kind == 'L' || kind == 'K';
+}
+
+static int count(TarScan *scan, char kind, uint64_t size, const TarUse *limits, char **ret_error)
+{
+        if (++scan->use.entries > limits->entries)
+                return bad(ret_error, string_format("holds more than %" PRIu64 " entries", limits->entries));
+        scan->use.name_bytes += text_length(scan->block, NAME_AT, NAME_SIZE) +
+                                text_length(scan->block, PREFIX_AT, PREFIX_SIZE);
+        if (is_about_another(kind))
+                scan->use.name_bytes += MIN(size, (uint64_t) INT64_MAX);
+        if (scan->use.name_bytes > limits->name_bytes)
+                return bad(ret_error,
+                           string_format("holds more than %" PRIu64 " bytes of names", limits->name_bytes));
+        return 0;
+}
+
 /* A complete header. */
-static int take_header(TarScan *scan, uint64_t entries_max, char **ret_error)
+static int take_header(TarScan *scan, const TarUse *limits, char **ret_error)
 {
         _cleanup_free_ char *name = entry_name(scan->block);
         char kind = (char) scan->block[KIND_AT];
         uint64_t size;
+        int r;
 
         if (!name)
                 return -ENOMEM;
@@ -145,10 +173,11 @@ static int take_header(TarScan *scan, uint64_t entries_max, char **ret_error)
                 return 0;
         }
         if (!checksum_is_right(scan->block) || !parse_number(scan->block + SIZE_AT, SIZE_SIZE, &size))
-                return bad(ret_error,
-                           string_format("is no tar: header %" PRIu64 " is malformed", scan->n_entries + 1));
-        if (++scan->n_entries > entries_max)
-                return bad(ret_error, string_format("holds more than %" PRIu64 " entries", entries_max));
+                return bad(ret_error, string_format("is no tar: header %" PRIu64 " is malformed",
+                                                    scan->use.entries + 1));
+        r = count(scan, kind, size, limits, ret_error);
+        if (r != 0)
+                return r;
         if (kind == '3' || kind == '4')
                 return bad(ret_error, string_format("holds the device %s: images may hold none (tar has "
                                                     "--exclude=./dev/*)",
@@ -173,7 +202,7 @@ static int take_header(TarScan *scan, uint64_t entries_max, char **ret_error)
         return 0;
 }
 
-int tar_scan_feed(TarScan *scan, const uint8_t *data, size_t size, uint64_t entries_max, char **ret_error)
+int tar_scan_feed(TarScan *scan, const uint8_t *data, size_t size, const TarUse *limits, char **ret_error)
 {
         int r = 0;
 
@@ -195,7 +224,7 @@ int tar_scan_feed(TarScan *scan, const uint8_t *data, size_t size, uint64_t entr
                         scan->block_size += n;
                         if (scan->block_size == TAR_BLOCK_SIZE) {
                                 scan->block_size = 0;
-                                r = take_header(scan, entries_max, ret_error);
+                                r = take_header(scan, limits, ret_error);
                         }
                 }
                 data += n;

@@ -13,6 +13,12 @@ enum {
         TAR_BAD = 1,
 };
 
+/* Who unpacks a tar remembers each name in it. */
+typedef struct TarUse {
+        uint64_t entries;
+        uint64_t name_bytes; /* of names, and of whatever else is said of entries beside their headers */
+} TarUse;
+
 /* Zero-initialised is the start. */
 typedef struct TarScan {
         uint8_t block[TAR_BLOCK_SIZE]; /* the header that is coming in */
@@ -22,12 +28,12 @@ typedef struct TarScan {
         uint64_t skip;          /* and of what does not matter: contents, padding */
         uint64_t size_override; /* from a pax header, for the next entry */
         bool has_override, is_global, is_ended;
-        uint64_t n_entries;
+        TarUse use;
 } TarScan;
 
 void tar_scan_done(TarScan *scan);
-/* The next bytes. TAR_BAD, where there are more than `entries_max` entries too. */
-int tar_scan_feed(TarScan *scan, const uint8_t *data, size_t size, uint64_t entries_max,
+/* The next bytes. TAR_BAD, where it uses more than `limits` too. */
+int tar_scan_feed(TarScan *scan, const uint8_t *data, size_t size, const TarUse *limits,
                   char **ret_error) _warn_unused_;
 /* After the last byte. TAR_BAD where the tar ends in the middle of an entry. */
 int tar_scan_finish(const TarScan *scan, char **ret_error) _warn_unused_;

@@ -9,6 +9,7 @@
 
 #define SIZE_LIMIT    (1024U * 1024U)
 #define ENTRIES_LIMIT 100U
+#define NAMES_LIMIT   4000U
 #define OVER          2001
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -27,12 +28,13 @@ typedef struct Layer {
 
 static int on_plain(void *userdata, const uint8_t *data, size_t size)
 {
+        static const TarUse limits = { ENTRIES_LIMIT, NAMES_LIMIT };
         Layer *layer = userdata;
 
         if (size > SIZE_LIMIT - layer->size)
                 return OVER;
         layer->size += size;
-        return tar_scan_feed(&layer->scan, data, size, ENTRIES_LIMIT, &layer->error);
+        return tar_scan_feed(&layer->scan, data, size, &limits, &layer->error);
 }
 
 static int feed(Decompressor *decompressor, Layer *layer, const uint8_t *data, size_t size)
@@ -63,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         expect(r == 0 || r == TAR_BAD || r == OVER || r == DECOMPRESS_CORRUPT || r == DECOMPRESS_TRUNCATED ||
                r == -ENOMEM);
         expect((r == TAR_BAD) == (layer.error != NULL));
-        expect(layer.scan.n_entries <= ENTRIES_LIMIT + 1);
+        expect(layer.scan.use.entries <= ENTRIES_LIMIT + 1);
         tar_scan_done(&layer.scan);
         free(layer.error);
         return 0;

@@ -112,8 +112,9 @@ static int file_of(const Buffer *bytes)
 typedef struct Given {
         const Buffer *packed, *plain;
         ImageCompression compression;
-        uint64_t size_max, entries_max; /* 0: those of images */
-        uint64_t said_size;             /* 0: what it is */
+        uint64_t size_max;  /* 0: those of images */
+        TarUse use_max;     /* likewise, each */
+        uint64_t said_size; /* 0: what it is */
         const char *said_digest, *said_diff_id;
 } Given;
 
@@ -123,8 +124,11 @@ static char *read_layer(const Given *given)
         _cleanup_free_ char *digest = digest_of(given->packed), *diff_id = digest_of(given->plain);
         _cleanup_close_ int fd = file_of(given->packed), tar_fd = memfd_create("tar", MFD_CLOEXEC);
         _cleanup_free_ uint8_t *written = malloc(given->plain->size + 1);
-        ImageBudget budget = { given->size_max ?: IMAGE_UNPACKED_SIZE_MAX,
-                               given->entries_max ?: IMAGE_ENTRIES_MAX };
+        ImageBudget budget = {
+                .size = given->size_max ?: IMAGE_UNPACKED_SIZE_MAX,
+                .tar = { given->use_max.entries ?: IMAGE_ENTRIES_MAX,
+                         given->use_max.name_bytes ?: IMAGE_NAME_BYTES_MAX },
+        };
         ImageBlob layer = {
                 .digest = given->said_digest ? (char *) given->said_digest : digest,
                 .size = given->said_size ?: given->packed->size,
@@ -298,10 +302,38 @@ static void too_many_entries(void **state)
 {
         const Fixture *fixture = *state;
 
-        expect_error(&(Given){ .packed = &fixture->plain, .plain = &fixture->plain, .entries_max = 2 },
+        expect_error(&(Given){ .packed = &fixture->plain, .plain = &fixture->plain, .use_max.entries = 2 },
                      "more than 2 entries");
         assert_null(read_layer(
-                &(Given){ .packed = &fixture->plain, .plain = &fixture->plain, .entries_max = 3 }));
+                &(Given){ .packed = &fixture->plain, .plain = &fixture->plain, .use_max.entries = 3 }));
+}
+
+static void names_without_end(void **state)
+{
+        static const char path[] = "16 path=bin/run\n";
+        const struct {
+                char kind;
+                const char *content;
+                uint64_t bytes;
+        } cases[] = {
+                { '0', "x", 4 },
+                { 'x', path, 4 + strlen(path) },
+                { 'L', "a-long-name", 15 },
+                { 'K', "link", 8 },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+                _cleanup_(buffer_done) Buffer tar = {};
+                Given given = { .packed = &tar, .plain = &tar };
+
+                append_entry(&tar, "name", cases[i].kind, cases[i].content, strlen(cases[i].content));
+                append_entry(&tar, "more", '0', "x", 1);
+                append_end(&tar);
+                given.use_max.name_bytes = cases[i].bytes + 3;
+                expect_error(&given, "bytes of names");
+                given.use_max.name_bytes = cases[i].bytes + 4;
+                assert_null(read_layer(&given));
+        }
 }
 
 /* A tar of one entry that images may not hold. */
@@ -370,6 +402,7 @@ int main(void)
                 cmocka_unit_test(lies),
                 cmocka_unit_test(bombs_end_at_the_limit),
                 cmocka_unit_test(too_many_entries),
+                cmocka_unit_test(names_without_end),
                 cmocka_unit_test(entries_that_no_image_may_hold),
                 cmocka_unit_test(sizes_in_pax_headers),
                 cmocka_unit_test(blobs_that_are_read_whole),
