@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #define RELAY_CHUNK_SIZE FRAME_PAYLOAD_MAX
-#define RELAY_OUT_MAX    (4U * (FRAME_HEADER_SIZE + RELAY_CHUNK_SIZE))
+#define RELAY_OUT_MAX    (4U * (FRAME_HEADER_SIZE + RELAY_CHUNK_SIZE) + FRAME_HEADER_SIZE)
 #define RELAY_TICK_USEC  (50U * USEC_PER_MSEC) /* between two looks at the writable file system */
 #define RELAY_GRACE_USEC (30U * USEC_PER_SEC)  /* from the guest's end to the container's */
 
@@ -73,7 +73,8 @@ static void relay_done(Relay *relay)
 
 static bool relay_has_room(const Relay *relay)
 {
-        return RELAY_OUT_MAX - relay->out.size >= FRAME_HEADER_SIZE + RELAY_CHUNK_SIZE;
+        /* ENDED can come at any time. */
+        return RELAY_OUT_MAX - relay->out.size >= FRAME_HEADER_SIZE + RELAY_CHUNK_SIZE + FRAME_HEADER_SIZE;
 }
 
 static int set_timer(int fd, usec_t usec, bool repeat)
@@ -134,11 +135,14 @@ static void kill_everything(void)
 
 static int relay_end_guest(Relay *relay)
 {
+        int r;
+
         if (relay->phase >= PHASE_ENDING)
                 return 0;
         relay->phase = PHASE_ENDING;
         kill_everything();
-        return set_timer(relay->deadline_fd, RELAY_GRACE_USEC, false);
+        r = append(relay, FRAME_ENDED, 0, NULL, 0);
+        return r < 0 ? r : set_timer(relay->deadline_fd, RELAY_GRACE_USEC, false);
 }
 
 static int relay_check_storage(Relay *relay)

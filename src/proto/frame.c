@@ -34,7 +34,7 @@ int frame_parse(const uint8_t *data, size_t size, Frame *ret)
         memcpy(&flags, data + 6, sizeof(flags));
         length = le32toh(length);
         type = le16toh(type);
-        if (length > FRAME_PAYLOAD_MAX || type < FRAME_ORDER || type > FRAME_ANSWER)
+        if (length > FRAME_PAYLOAD_MAX || type < FRAME_ORDER || type >= _FRAME_TYPE_MAX)
                 return FRAME_MALFORMED;
         if (size - FRAME_HEADER_SIZE < length)
                 return FRAME_INCOMPLETE;

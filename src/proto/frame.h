@@ -39,6 +39,10 @@ typedef enum FrameType {
 
         /* From sandboxd to worker: the answer, last on the connection. */
         FRAME_ANSWER = 20, /* JSON */
+
+        /* From pipeline-init to sandboxd. */
+        FRAME_ENDED = 21, /* the guest has ended or is being killed: what follows is what it left */
+        _FRAME_TYPE_MAX,
 } FrameType;
 
 #define FRAME_FLAG_EXECUTABLE 1U

@@ -25,7 +25,7 @@ typedef struct Run {
         Plan plan;
         const SeccompPrograms *programs; /* borrowed */
         Sandbox *sandbox;
-        usec_t started_usec; /* 0: the guest was not told to start */
+        usec_t started_usec; /* 0: the guest does not run yet */
         bool is_limited;     /* the limits of the job hold: input may pass */
         Testimony testimony; /* of pipeline-init */
 } Run;
@@ -92,10 +92,10 @@ static void on_fault(Sandbox *sandbox, SandboxFault fault, const char *text, voi
         Verdict verdict = {
                 .stdout_size = run->testimony.sizes[0],
                 .stderr_size = run->testimony.sizes[1],
-                .wall_usec = now_usec(CLOCK_MONOTONIC) - run->started_usec,
+                .wall_usec = run->started_usec > 0 ? now_usec(CLOCK_MONOTONIC) - run->started_usec : 0,
         };
 
-        if (run->started_usec == 0) {
+        if (!run->testimony.is_told) {
                 give_up(run, STATUS_SETUP_FAILED, text);
                 return;
         }
@@ -125,6 +125,9 @@ static bool on_guest_started(Run *run, const Frame *frame, const Heard *heard)
         _cleanup_json_ json_object *body = json_object_new_object();
         const char *text;
 
+        run->started_usec = now_usec(CLOCK_MONOTONIC);
+        if (sandbox_guest_started(run->sandbox, run->plan.limits.wall_usec) < 0)
+                return false;
         if (!body || json_add_text(body, "scope", sandbox_scope_name(run->sandbox)) < 0)
                 return false;
         text = json_object_text(body);
@@ -138,6 +141,11 @@ static bool on_guest_started(Run *run, const Frame *frame, const Heard *heard)
 }
 
 static bool on_guest_ended(Run *run, const Frame *frame, const Heard *heard)
+{
+        return sandbox_guest_ended(run->sandbox) >= 0;
+}
+
+static bool on_exit_said(Run *run, const Frame *frame, const Heard *heard)
 {
         Verdict verdict = {};
         SandboxFault fault;
@@ -175,9 +183,8 @@ static bool on_failed(Run *run, const Frame *frame, const Heard *heard)
 static void on_init_frame(Sandbox *sandbox, const Frame *frame, void *owner)
 {
         static bool (*const types[])(Run * run, const Frame *frame, const Heard *heard) = {
-                [HEARD_STARTED] = on_guest_started,
-                [HEARD_OUTPUT] = on_output,
-                [HEARD_EXIT] = on_guest_ended,
+                [HEARD_STARTED] = on_guest_started, [HEARD_ENDED] = on_guest_ended,
+                [HEARD_OUTPUT] = on_output,         [HEARD_EXIT] = on_exit_said,
                 [HEARD_FAILED] = on_failed,
         };
         Run *run = owner;
@@ -267,15 +274,14 @@ static void on_worker_frame(Connection *connection, const Frame *frame, int *fd)
                 frame->type == FRAME_FILE || frame->type == FRAME_DATA || frame->type == FRAME_INPUT_END;
         int r;
 
-        if (!is_input || run->started_usec > 0) {
+        if (!is_input || run->testimony.is_told) {
                 connection_refuse(connection, STATUS_BAD_INPUT, "a frame that may not come now");
                 return;
         }
         r = frame_stream_send(&run->sandbox->stream, frame->type, frame->flags, frame->payload, frame->size);
         if (r >= 0 && frame->type == FRAME_INPUT_END) {
-                run->started_usec = now_usec(CLOCK_MONOTONIC);
                 run->testimony.is_told = true;
-                r = sandbox_start_guest(run->sandbox, &run->plan.limits);
+                r = sandbox_start_guest(run->sandbox);
         }
         if (r < 0)
                 connection_fail(connection, r, "pass the input on");

@@ -34,12 +34,12 @@
 #define RUNTIME_CPU       UINT64_C(100)
 
 #define START_USEC (30 * USEC_PER_SEC) /* of a host that is out of breath; a job's own set-up is shorter */
-#define INPUT_USEC (60 * USEC_PER_SEC) /* from the taking to the guest's start */
-#define MARGIN_USEC                                                                                       \
-        (3 * USEC_PER_SEC)             /* pipeline-init has the job's deadline; this is for when it fails \
-                                        */
-#define LAST_USEC  (60 * USEC_PER_SEC) /* the same of the scope, for when this daemon fails */
-#define RETRY_USEC (1 * USEC_PER_SEC)
+#define INPUT_USEC (60 * USEC_PER_SEC) /* from the taking to INPUT_END */
+/* pipeline-init has deadlines of its own, for the guest and what it leaves: these are for when it fails. */
+#define MARGIN_USEC  (3 * USEC_PER_SEC)
+#define LEAVING_USEC (40 * USEC_PER_SEC)
+#define LAST_USEC    (180 * USEC_PER_SEC) /* all of them, of the scope, for when this daemon fails */
+#define RETRY_USEC   (1 * USEC_PER_SEC)
 
 #define AFTER(state) (1U << (state))
 
@@ -55,11 +55,12 @@ static const struct {
         [SANDBOX_PARKED] = { AFTER(SANDBOX_STARTING), "parked", "it was ready for long enough" },
         [SANDBOX_TAKEN] = { AFTER(SANDBOX_PARKED), "taken",
                             "the job's limits and input were not there in time" },
-        [SANDBOX_RUNNING] = { AFTER(SANDBOX_TAKEN), "running",
-                              "pipeline-init did not end the job at its deadline" },
-        [SANDBOX_ENDING] = { AFTER(SANDBOX_NEW) | AFTER(SANDBOX_SCOPING) | AFTER(SANDBOX_STARTING) |
-                                     AFTER(SANDBOX_PARKED) | AFTER(SANDBOX_TAKEN) | AFTER(SANDBOX_RUNNING),
-                             "ending" },
+        [SANDBOX_TOLD] = { AFTER(SANDBOX_TAKEN), "told", "pipeline-init did not start the guest in time" },
+        [SANDBOX_RUNNING] = { AFTER(SANDBOX_TOLD), "running",
+                              "pipeline-init did not end the guest at its deadline" },
+        [SANDBOX_LEAVING] = { AFTER(SANDBOX_TOLD) | AFTER(SANDBOX_RUNNING), "leaving",
+                              "what the guest left did not come in time" },
+        [SANDBOX_ENDING] = { AFTER(SANDBOX_ENDING) - 1, "ending" }, /* any */
         [SANDBOX_DEAD] = { AFTER(SANDBOX_ENDING), "dead" },
 };
 
@@ -72,6 +73,8 @@ static usec_t state_time(const Sandbox *sandbox, usec_t wall_usec)
                 return INPUT_USEC;
         case SANDBOX_RUNNING:
                 return wall_usec + MARGIN_USEC;
+        case SANDBOX_LEAVING:
+                return LEAVING_USEC;
         case SANDBOX_ENDING:
                 return RETRY_USEC;
         default:
@@ -235,19 +238,39 @@ static int watch_cgroup(Sandbox *sandbox)
         return watch_file(sandbox, sandbox->cgroup.events_fd, on_cgroup_event, &sandbox->events_watch);
 }
 
+static void kill_again(Sandbox *sandbox)
+{
+        log_warning("Sandbox %s is not gone yet: killing it again", sandbox->name);
+        kill_all(sandbox);
+        (void) sd_event_source_set_time_relative(sandbox->timer, RETRY_USEC);
+        (void) sd_event_source_set_enabled(sandbox->timer, SD_EVENT_ONESHOT);
+        check_dead(sandbox);
+}
+
+/* The guest is over its time, unless it is this daemon that was late, or its reader: then that the guest has
+ * ended was said, and is not heard yet. */
+static void check_guest(Sandbox *sandbox)
+{
+        frame_stream_read(&sandbox->stream);
+        if (sandbox->state != SANDBOX_RUNNING)
+                return;
+        if (!frame_stream_is_paused(&sandbox->stream))
+                fault(sandbox, SANDBOX_FAULT_TIME, states[SANDBOX_RUNNING].late);
+        else if (sandbox_guest_ended(sandbox) < 0)
+                fault(sandbox, SANDBOX_FAULT_SETUP, "its timer cannot be set");
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Sandbox *sandbox = userdata;
 
-        if (sandbox->state != SANDBOX_ENDING) {
-                fault(sandbox, SANDBOX_FAULT_TIME, states[sandbox->state].late);
-                return 0;
-        }
-        log_warning("Sandbox %s is not gone yet: killing it again", sandbox->name);
-        kill_all(sandbox);
-        (void) sd_event_source_set_time_relative(source, RETRY_USEC);
-        (void) sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-        check_dead(sandbox);
+        if (sandbox->state == SANDBOX_ENDING)
+                kill_again(sandbox);
+        else if (sandbox->state == SANDBOX_RUNNING)
+                check_guest(sandbox);
+        else
+                fault(sandbox, sandbox->state == SANDBOX_PARKED ? SANDBOX_FAULT_TIME : SANDBOX_FAULT_SETUP,
+                      states[sandbox->state].late);
         return 0;
 }
 
@@ -291,7 +314,7 @@ static void on_frame(FrameStream *stream, const Frame *frame, int *fd, void *use
                         fault_errno(sandbox, r, "set a timer");
                 else
                         sandbox->handlers->ready(sandbox, sandbox->owner);
-        } else if (sandbox->state == SANDBOX_TAKEN || sandbox->state == SANDBOX_RUNNING)
+        } else if (sandbox->state >= SANDBOX_TAKEN && sandbox->state < SANDBOX_ENDING)
                 sandbox->handlers->frame(sandbox, frame, sandbox->owner);
         else
                 fault(sandbox, SANDBOX_FAULT_SETUP, "pipeline-init spoke before it was asked");
@@ -552,11 +575,22 @@ int sandbox_take(Sandbox *sandbox, const Limits *limits)
         return scope_set_limits(sandbox->scope, &sandbox->limits);
 }
 
-int sandbox_start_guest(Sandbox *sandbox, const Limits *limits)
+int sandbox_start_guest(Sandbox *sandbox)
 {
         int r = frame_stream_send(&sandbox->stream, FRAME_START, 0, NULL, 0);
 
-        return r < 0 ? r : set_state(sandbox, SANDBOX_RUNNING, limits->wall_usec);
+        return r < 0 ? r : set_state(sandbox, SANDBOX_TOLD, 0);
+}
+
+/* One that was over before its start was heard of stays so. */
+int sandbox_guest_started(Sandbox *sandbox, usec_t wall_usec)
+{
+        return sandbox->state == SANDBOX_TOLD ? set_state(sandbox, SANDBOX_RUNNING, wall_usec) : 0;
+}
+
+int sandbox_guest_ended(Sandbox *sandbox)
+{
+        return sandbox->state == SANDBOX_LEAVING ? 0 : set_state(sandbox, SANDBOX_LEAVING, 0);
 }
 
 void sandbox_read_usage(const Sandbox *sandbox, SandboxUsage *ret)

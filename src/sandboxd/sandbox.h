@@ -20,7 +20,9 @@ typedef enum SandboxState {
         SANDBOX_STARTING, /* the process, in its scope, became the OCI runtime */
         SANDBOX_PARKED,   /* pipeline-init waits for a job */
         SANDBOX_TAKEN,    /* a job has it: its limits, then its input */
-        SANDBOX_RUNNING,  /* the guest was told to start */
+        SANDBOX_TOLD,     /* pipeline-init was told to start the guest */
+        SANDBOX_RUNNING,  /* the guest runs */
+        SANDBOX_LEAVING,  /* the guest has ended, pipeline-init sends what it left */
         SANDBOX_ENDING,   /* killed; not all is gone yet */
         SANDBOX_DEAD,     /* no process, id or file is left */
         _SANDBOX_STATE_MAX,
@@ -31,7 +33,7 @@ typedef enum SandboxFault {
         SANDBOX_FAULT_SETUP,     /* it could not be made, or broke down */
         SANDBOX_FAULT_MEMORY,    /* the kernel killed a process for want of memory */
         SANDBOX_FAULT_PROCESSES, /* the kernel refused a process */
-        SANDBOX_FAULT_TIME,      /* the deadline of the state it is in */
+        SANDBOX_FAULT_TIME,      /* the guest ran beyond its deadline, or it was PARKED for long enough */
 } SandboxFault;
 
 typedef struct Sandbox Sandbox;
@@ -94,8 +96,11 @@ void sandbox_set_owner(Sandbox *sandbox, const SandboxHandlers *handlers, void *
 /* PARKED only: puts the limits of a job on it, where it has others. `limited` is called when they hold,
  * perhaps before this returns. */
 int sandbox_take(Sandbox *sandbox, const Limits *limits) _warn_unused_;
-/* Tells pipeline-init to start the guest. */
-int sandbox_start_guest(Sandbox *sandbox, const Limits *limits) _warn_unused_;
+/* TAKEN only: tells pipeline-init to start the guest. */
+int sandbox_start_guest(Sandbox *sandbox) _warn_unused_;
+/* pipeline-init said that the guest runs, that it has ended: from now on another deadline holds. */
+int sandbox_guest_started(Sandbox *sandbox, usec_t wall_usec) _warn_unused_;
+int sandbox_guest_ended(Sandbox *sandbox) _warn_unused_;
 
 /* Whether the kernel has counted a limit as hit, though no event said so yet. */
 bool sandbox_check_fault(const Sandbox *sandbox, SandboxFault *ret);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* STARTED; then output and results in any order, each result with as much data as it announced, named in the
- * plan, and once; then EXIT. FAILED ends it at any time. Every size is bounded by the plan's limits, so what
- * goes on to the worker is, too. */
+ * plan, and once; then EXIT. ENDED comes once, as soon as the guest was told to start. FAILED ends it at any
+ * time. Every size is bounded by the plan's limits, so what goes on to the worker is, too. */
 
 #include "testimony.h"
 
@@ -17,6 +17,14 @@ static bool take_started(Testimony *t, const Frame *frame, Heard *heard)
         if (t->is_running || !t->is_told)
                 return false;
         t->is_running = true;
+        return true;
+}
+
+static bool take_ended(Testimony *t, const Frame *frame, Heard *heard)
+{
+        if (t->is_over || !t->is_told)
+                return false;
+        t->is_over = true;
         return true;
 }
 
@@ -79,8 +87,8 @@ static bool exit_is_sane(const Testimony *t, const InitExit *exit)
 static bool take_exit(Testimony *t, const Frame *frame, Heard *heard)
 {
         t->has_ended = true;
-        return t->is_running && t->result_left == 0 && frame_parse_exit(frame, &heard->exit) == 0 &&
-               exit_is_sane(t, &heard->exit);
+        return t->is_running && t->is_over && t->result_left == 0 &&
+               frame_parse_exit(frame, &heard->exit) == 0 && exit_is_sane(t, &heard->exit);
 }
 
 static bool take_failed(Testimony *t, const Frame *frame, Heard *heard)
@@ -96,6 +104,7 @@ int testimony_take(Testimony *t, const Frame *frame, Heard *ret)
                 HeardType heard;
         } types[] = {
                 [FRAME_STARTED] = { take_started, HEARD_STARTED },
+                [FRAME_ENDED] = { take_ended, HEARD_ENDED },
                 [FRAME_STDOUT] = { take_output, HEARD_OUTPUT },
                 [FRAME_STDERR] = { take_output, HEARD_OUTPUT },
                 [FRAME_RESULT] = { take_result, HEARD_OUTPUT },

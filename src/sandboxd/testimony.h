@@ -11,6 +11,7 @@ typedef struct Testimony {
         const Plan *plan;     /* borrowed: limits, and the names of results */
         bool is_told;         /* pipeline-init was told to start the guest; the owner's to set */
         bool is_running;      /* it said that it did */
+        bool is_over;         /* it said that the guest ended */
         bool has_ended;       /* it said its last word, or what was not agreed */
         uint64_t sizes[2];    /* of stdout and stderr, as they came */
         uint64_t result_left; /* bytes of the result announced last */
@@ -20,6 +21,7 @@ typedef struct Testimony {
 /* What is to be done about a frame. */
 typedef enum HeardType {
         HEARD_STARTED, /* the guest runs: once */
+        HEARD_ENDED,   /* it does not any more, and what it left comes: once, perhaps before HEARD_STARTED */
         HEARD_OUTPUT,  /* goes on to the worker as it is */
         HEARD_EXIT,    /* the guest ended, as `exit` says: last */
         HEARD_FAILED,  /* the set-up failed, the payload says why: last */

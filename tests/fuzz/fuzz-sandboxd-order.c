@@ -161,7 +161,7 @@ static void on_init_said(FrameStream *stream, const Frame *frame, int *fd, void 
 {
         Sandbox *sandbox = userdata;
 
-        if (sandbox->state == SANDBOX_TAKEN || sandbox->state == SANDBOX_RUNNING)
+        if (sandbox->state >= SANDBOX_TAKEN && sandbox->state < SANDBOX_ENDING)
                 sandbox->handlers->frame(sandbox, frame, sandbox->owner);
         else
                 sandbox->handlers->fault(sandbox, SANDBOX_FAULT_SETUP, "early", sandbox->owner);
@@ -237,11 +237,27 @@ int sandbox_take(Sandbox *sandbox, const Limits *limits)
         return 0;
 }
 
-int sandbox_start_guest(Sandbox *sandbox, const Limits *limits)
+int sandbox_start_guest(Sandbox *sandbox)
 {
         expect(sandbox->state == SANDBOX_TAKEN);
-        sandbox->state = SANDBOX_RUNNING;
+        sandbox->state = SANDBOX_TOLD;
         return frame_stream_send(&sandbox->stream, FRAME_START, 0, NULL, 0);
+}
+
+int sandbox_guest_started(Sandbox *sandbox, usec_t wall_usec)
+{
+        expect(wall_usec == 1000000 &&
+               (sandbox->state == SANDBOX_TOLD || sandbox->state == SANDBOX_LEAVING));
+        if (sandbox->state == SANDBOX_TOLD)
+                sandbox->state = SANDBOX_RUNNING;
+        return 0;
+}
+
+int sandbox_guest_ended(Sandbox *sandbox)
+{
+        expect(sandbox->state == SANDBOX_TOLD || sandbox->state == SANDBOX_RUNNING);
+        sandbox->state = SANDBOX_LEAVING;
+        return 0;
 }
 
 bool sandbox_check_fault(const Sandbox *sandbox, SandboxFault *ret)
@@ -393,7 +409,7 @@ static void do_frame(void)
         uint8_t type = next(), flags = next();
         size_t size = MIN((size_t) next(), world.size);
 
-        say_frame(peer->fd, FRAME_ORDER + type % FRAME_ANSWER, flags % 2, world.data, size, -EBADF);
+        say_frame(peer->fd, FRAME_ORDER + type % (_FRAME_TYPE_MAX - 1), flags % 2, world.data, size, -EBADF);
         world.data += size;
         world.size -= size;
 }
@@ -466,13 +482,17 @@ static void do_init(void)
                 r = frame_append(&out, FRAME_DATA, 0, bytes, size, SIZE_MAX);
                 break;
         case 4:
-                r = frame_append_exit(&out, &end, SIZE_MAX);
+                if (!(what & 8))
+                        r = frame_append(&out, FRAME_ENDED, 0, NULL, 0, SIZE_MAX);
+                if (r == 0)
+                        r = frame_append_exit(&out, &end, SIZE_MAX);
                 break;
         case 5:
                 r = frame_append(&out, FRAME_FAILED, 0, bytes, size, SIZE_MAX);
                 break;
         case 6:
-                r = frame_append(&out, FRAME_ORDER + what / 8 % FRAME_ANSWER, 0, bytes, 0, SIZE_MAX);
+                r = frame_append(&out, FRAME_ORDER + what / 8 % (_FRAME_TYPE_MAX - 1), 0, bytes, 0,
+                                 SIZE_MAX);
                 break;
         default:
                 inside_done(&world.inside);

@@ -38,7 +38,7 @@ typedef struct Hearing {
         unsigned told_at, n_frames;
         Buffer log;
         uint64_t sizes[2], results_size, left;
-        unsigned n_started, n_names[ARRAY_SIZE(names)];
+        unsigned n_started, n_ended, n_names[ARRAY_SIZE(names)];
         bool is_over;
 } Hearing;
 
@@ -90,11 +90,15 @@ static void expect_heard(Hearing *h, const Frame *frame, const Heard *heard)
         case HEARD_STARTED:
                 expect(h->testimony.is_told && h->n_started++ == 0);
                 break;
+        case HEARD_ENDED:
+                expect(h->testimony.is_told && h->n_ended++ == 0);
+                break;
         case HEARD_OUTPUT:
                 expect_output(h, frame);
                 break;
         case HEARD_EXIT:
-                expect(h->n_started == 1 && h->left == 0 && e->cause < _EXIT_CAUSE_MAX && e->status <= 255);
+                expect(h->n_started == 1 && h->n_ended == 1 && h->left == 0 && e->cause < _EXIT_CAUSE_MAX &&
+                       e->status <= 255);
                 expect(e->stdout_size >= h->sizes[0] && e->stdout_size <= INT64_MAX);
                 expect(e->stderr_size >= h->sizes[1] && e->stderr_size <= INT64_MAX);
                 expect(e->wall_usec <= INT64_MAX && e->written_size <= INT64_MAX && e->inodes <= INT64_MAX);

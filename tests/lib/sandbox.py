@@ -17,7 +17,7 @@ RUNTIME = pathlib.Path("/run/pipeline-sandbox")
 CONFIG = pathlib.Path("/etc/pipeline/sandbox.conf")
 SERVICE = "pipeline-sandbox.service"
 USER = "pipeline-sandbox"
-ORDER, FILE, DATA, INPUT_END, STARTED, ANSWER = 1, 3, 4, 5, 14, 20
+ORDER, FILE, DATA, INPUT_END, STARTED, STDOUT, ANSWER = 1, 3, 4, 5, 14, 15, 20
 LIMITS = {"wall_usec": 20_000_000, "memory_bytes": 64 << 20, "processes": 32, "cpu_percent": 100, "output_bytes": 65536,
           "result_bytes": 65536, "written_bytes": 8 << 20, "inodes": 1024, "open_files": 256}
 
@@ -79,6 +79,13 @@ class Order:
             kind, payload = self.receive()
             if kind in (wanted, ANSWER):
                 return json.loads(payload)
+
+    def output(self):
+        """What the guest writes, until the answer comes."""
+        written = b""
+        while (frame := self.receive())[0] != ANSWER:
+            written += frame[1] if frame[0] == STDOUT else b""
+        return written
 
 
 def ask(**body):
@@ -148,6 +155,24 @@ def user_namespace(pid):
         return os.readlink(f"/proc/{pid}/ns/user")
     except (FileNotFoundError, ProcessLookupError):
         return None
+
+
+def of_the_suite():
+    """Every process of the suite's units, and of the managers in which its guests and builds are."""
+    slices = [f"user-{pwd.getpwnam(user).pw_uid}.slice" for user in (USER, "pipeline-build")]
+    return [pid for pid in processes() if any(part in cgroup(pid) for part in ("/pipeline", *slices))]
+
+
+def rights_on_the_host(pid):
+    """What a process may do there beyond what an unprivileged user may: root's ids, capabilities. None where it is gone."""
+    fields, namespace = status(pid), user_namespace(pid)
+    if not fields or not namespace or "VmSize" not in fields:
+        return None
+    rights = [f"{ids} of root" for ids in ("Uid", "Gid") if "0" in fields[ids].split()]
+    if namespace == user_namespace(1):
+        # What is inheritable is nobody's: no file that could be executed has a capability.
+        rights += [name for name in ("CapPrm", "CapEff", "CapAmb") if int(fields[name], 16)]
+    return rights
 
 
 def in_scope(scope):

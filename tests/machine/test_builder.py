@@ -13,6 +13,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import sandbox
 import suite
 from builds import BUILDER, DOCKERFILE, ENVIRONMENT, GIT, SETTINGS, SOURCE, Case, Repository, code, configure, runner, set_up, tear_down
 from internet import METADATA, NEIGHBOUR, OWN, PRIVATE, PUBLIC, SHARED, Internet
@@ -188,6 +189,31 @@ class Layers(Case):
         self.assertLessEqual(sum(self.kept().values()), size * 5 // 2)
 
 
+class Disk(Case):
+    """The folder of builds on a small disk of its own."""
+
+    FOLDER, UNITS = "/var/lib/pipeline-build", ("pipeline-build.socket", "pipeline-build.service")
+
+    def setUp(self):
+        suite.run("systemctl", "stop", *self.UNITS)
+        self.addCleanup(suite.run, "systemctl", "start", self.UNITS[0])
+        suite.run("mount", "-t", "tmpfs", "-o", "size=600M,mode=0711,uid=pipeline-build,gid=pipeline-build", "tmpfs",
+                  self.FOLDER)
+        self.addCleanup(suite.run, "umount", self.FOLDER)
+        self.addCleanup(suite.run, "systemctl", "stop", *self.UNITS)
+        suite.run("systemctl", "start", self.UNITS[0])
+        configure(SETTINGS.replace("BUILD_DISK=200M", "BUILD_DISK=1G"))
+        self.addCleanup(configure, SETTINGS)
+
+    def test_a_build_ends_before_the_host_has_no_room_left(self):
+        """Though it takes less than it may."""
+        Repository("fills").commit(runner("x", DOCKERFILE + "RUN head -c 400000000 /dev/zero >/zeros && sleep 1000\n"))
+        reply = self.build("fills", "main")
+        self.assertEqual(code(reply), 500, reply)
+        self.assertIn("the disk that builds are on is nearly full", json.dumps(reply))
+        self.assert_nothing_is_left()
+
+
 class ByHand(unittest.TestCase):
     """Router and builder that anybody started, the builder with services of its own."""
 
@@ -323,6 +349,20 @@ esac | nc -w 20 127.0.0.1 3128 | tr -d '\\r' | sed -n '1s/[^ ]* \\([0-9]*\\).*/\
                 return
             time.sleep(0.1)
         self.fail("a connection outlived its build")
+
+    def test_nobody_is_root_or_has_a_capability_of_the_host(self):
+        Repository("rights").commit(runner("x", DOCKERFILE + (
+            "RUN (printf 'CONNECT 203.0.113.10:443 HTTP/1.1\\r\\n\\r\\n'; sleep 1000) | nc 127.0.0.1 3128\n")))
+        client = begin("rights", id="rights")
+
+        def names():
+            return {sandbox.name(pid) for pid in sandbox.of_the_suite()}
+        wanted = {"pipeline-router", "pipeline-builde", "pipeline-buildd", "pipeline-egress", "buildah", "sleep"}
+        suite.wait_until(lambda: wanted <= names(), tell=names)
+        for pid in sandbox.of_the_suite():
+            self.assertFalse(sandbox.rights_on_the_host(pid), f"{pid} {sandbox.status(pid)} {sandbox.cgroup(pid)}")
+        self.assertEqual(self.ask(action="cancel", id="rights")["response"], {"cancelled": 1})
+        self.assertEqual(code(client.receive()), 403)
 
     def test_without_the_service_a_build_fails(self):
         suite.run("systemctl", "stop", "pipeline-egress.socket", "pipeline-egress.service")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -50,39 +51,28 @@ class Case(unittest.TestCase):
         answer = self.finish("hello")
         self.assertEqual((answer["code"], answer.get("cause")), (0, "exited"), answer)
 
-    def configure(self, **settings):
-        self.addCleanup(sandbox.configure)
+    def restart(self, **settings):
         sandbox.configure(**settings)
         suite.wait_until(lambda: self.finish("hello")["code"] == 0)
+
+    def configure(self, **settings):
+        self.addCleanup(self.restart)
+        self.restart(**settings)
 
     def assert_no_scopes(self):
         suite.wait_until(lambda: not suite.scopes(), tell=suite.scopes)
 
 
 class Rights(Case):
-    def of_the_suite(self):
-        """Every process of the suite's units and of the sandbox user's manager."""
-        for pid in sandbox.processes():
-            if "/pipeline" in sandbox.cgroup(pid) or f"user-{sandbox.uid()}.slice" in sandbox.cgroup(pid):
-                yield pid
-
     def assert_harmless(self, pid):
-        fields, namespace = sandbox.status(pid), sandbox.user_namespace(pid)
-        if not fields or not namespace or "VmSize" not in fields:
-            return None  # it is gone
-        what = f"{pid} {fields['Name']} {sandbox.cgroup(pid)}"
-        self.assertNotIn("0", fields["Uid"].split() + fields["Gid"].split(), what)
-        if namespace == sandbox.user_namespace(1):
-            # What is inheritable is nobody's: no file that could be executed has a capability.
-            for name in ("CapPrm", "CapEff", "CapAmb"):
-                self.assertEqual(int(fields[name], 16), 0, f"{name} of {what}")
+        self.assertFalse(sandbox.rights_on_the_host(pid), f"{pid} {sandbox.status(pid)} {sandbox.cgroup(pid)}")
         return sandbox.name(pid)
 
     def test_nobody_is_root_or_has_a_capability_of_the_host(self):
         _, scope = self.start("pause")
         self.assert_runs()
         suite.wait_until(lambda: len(suite.scopes()) > 1)  # a parked one beside it
-        seen = {self.assert_harmless(pid) for pid in self.of_the_suite()}
+        seen = {self.assert_harmless(pid) for pid in sandbox.of_the_suite()}
         for name in ("pipeline-sandbo", "pipeline-router", "pipeline-worker", "crun", ".pipeline-init", "run.sh", "systemd"):
             self.assertTrue(any(s and name.startswith(s[:14]) for s in seen), f"{name} not among {seen}")
         self.assertGreaterEqual(len(sandbox.in_scope(scope)), 3)
@@ -94,7 +84,7 @@ class Rights(Case):
         push = subprocess.Popen(["sh", "-c", f"pipelinectl push test_runners {TRACK} v2 {other} && "
                                  f"pipelinectl deploy --wait test_runners {TRACK} v2"], stdout=subprocess.DEVNULL)
         while push.poll() is None:
-            for pid in self.of_the_suite():
+            for pid in sandbox.of_the_suite():
                 group = sandbox.cgroup(pid)
                 if group.endswith("/" + sandbox.SERVICE) or "/pipeline.slice/" in group:
                     namespace = sandbox.user_namespace(pid)
@@ -224,6 +214,43 @@ class Sandboxes(Case):
         for pid in everywhere:
             self.assertRegex(sandbox.cgroup(pid), r"/pipeline-[0-9a-f]{8}-[0-9a-f]{16}\.scope$|^$")
 
+    def test_what_is_mounted_in_one_is_what_is_said(self):
+        """Of the host there are the image, pipeline-init and harmless devices, none to be written."""
+        def read(text):
+            """Device, root, place, options of each mount."""
+            return [line.split()[2:6] for line in text.splitlines()]
+        with sandbox.run_order(INSTALLED["image"], arguments=["/bin/busybox", "cat", "/proc/self/mountinfo"]) as order:
+            mounts = read(order.output().decode())
+        service = suite.main_pid(sandbox.SERVICE)
+        of_host = {device for device, *_ in read(pathlib.Path(f"/proc/{service}/mountinfo").read_text())}
+        shared = {place: root for device, root, place, _ in mounts if device in of_host}
+        masked = {place for place, root in shared.items() if place.startswith("/proc/") and root == "/null"}
+        devices = {f"/dev/{name}": f"/{name}" for name in ("full", "null", "random", "tty", "urandom", "zero")}
+        image = str(sandbox.STORE / "images" / INSTALLED["image"].replace(":", "-") / "rootfs")
+        self.assertEqual({place: root for place, root in shared.items() if place not in masked},
+                         {"/": image, "/.pipeline-init": "/usr/lib/pipeline/pipeline-init", **devices})
+        written = {place for _, _, place, options in mounts if options.split(",")[0] == "rw"}
+        self.assertEqual(written, {"/proc", "/dev", "/dev/pts", "/dev/shm", "/tmp", suite.ITERATION.rstrip("/")})
+        self.assertFalse(written & set(shared))
+
+    def test_at_last_the_scope_ends_by_itself(self):
+        self.configure(ParkedAge="20s", MaxWallTime="30s")
+        _, scope = self.start("pause")
+        seconds = re.fullmatch(r"(?:(\d+)min )?(\d+)s", sandbox.as_sandbox(
+            "systemctl", "--user", "show", "-P", "RuntimeMaxUSec", scope).strip())
+        self.assertTrue(seconds, "there is no end")
+        self.assertIn(int(seconds[1] or 0) * 60 + int(seconds[2]), range(50, 300))
+
+    def test_whatever_is_in_the_scope_is_killed_with_it(self):
+        """Also what is in no namespace of the container's."""
+        order, scope = self.start("pause")
+        stranger = subprocess.Popen(["sleep", "600"])
+        self.addCleanup(stranger.kill)
+        group = sandbox.cgroup(sandbox.in_scope(scope)[0])
+        (pathlib.Path("/sys/fs/cgroup") / group.lstrip("/") / "cgroup.procs").write_text(str(stranger.pid))
+        order.socket.close()
+        self.assertEqual(stranger.wait(20), -signal.SIGKILL)
+
     def test_without_a_user_manager_no_job_is_run(self):
         manager = f"user@{sandbox.uid()}.service"
         suite.run("systemctl", "stop", manager)
@@ -269,6 +296,51 @@ class Sandboxes(Case):
         self.assertNotIn(f"{prefix}-dead.scope", suite.scopes())
         self.assertNotEqual(left.wait(5), 0)
         self.assertFalse((sandbox.RUNTIME / "deadbeefdeadbeef").exists())
+
+
+class Deadlines(Case):
+    """A second is all that the guest has; whoever else is late, it is not the guest."""
+
+    LIMITS = {"wall_usec": 1_000_000, "output_bytes": 2 << 20}
+    LATE = 6  # well beyond what sandboxd allows pipeline-init
+    ENOUGH = "head -c 960k /dev/zero"  # more than is held for a worker that does not read, less than all hold together
+
+    @staticmethod
+    def signal_inits(number):
+        for pid in sandbox.processes():
+            if sandbox.name(pid) == ".pipeline-init" and "/pipeline" in sandbox.cgroup(pid):
+                os.kill(pid, number)
+
+    def test_a_worker_that_reads_late(self):
+        order, _ = self.start(arguments=["/bin/sh", "-c", self.ENOUGH], limits=self.LIMITS)
+        time.sleep(self.LATE)
+        answer = order.until(sandbox.ANSWER)
+        self.assertEqual((answer.get("cause"), answer.get("status")), ("exited", 0), answer)
+        self.assertLess(answer["usage"]["wall_usec"], 1_000_000)
+
+    def test_an_init_that_starts_the_guest_late(self):
+        order = sandbox.Order({"order": "run", "plan": sandbox.plan(INSTALLED["image"], "hello", limits=self.LIMITS)})
+        self.addCleanup(order.socket.close)
+        suite.wait_until(lambda: sandbox.ask(order="status")["running"] == 1)
+        self.signal_inits(signal.SIGSTOP)
+        try:
+            order.send(sandbox.INPUT_END)
+            time.sleep(self.LATE)
+        finally:
+            self.signal_inits(signal.SIGCONT)
+        answer = order.until(sandbox.ANSWER)
+        self.assertEqual((answer.get("cause"), answer.get("status")), ("exited", 0), answer)
+
+    def test_an_init_that_does_not_end_the_guest(self):
+        order, scope = self.start("pause", limits=self.LIMITS)
+        self.signal_inits(signal.SIGSTOP)
+        try:
+            answer = order.until(sandbox.ANSWER)
+        finally:
+            self.signal_inits(signal.SIGCONT)
+        self.assertEqual((answer.get("cause"), answer["limit"]["name"]), ("wall_time", "wall_time"), answer)
+        self.assertGreaterEqual(answer["limit"]["used"], answer["limit"]["value"])
+        suite.wait_until(lambda: not sandbox.in_scope(scope))
 
 
 class Pool(Case):

@@ -39,7 +39,7 @@ static void test_what_is_no_frame(void **state)
 {
         static const uint8_t cases[][FRAME_HEADER_SIZE] = {
                 { 0, 0, 0, 0, 0 },                  /* type 0 */
-                { 0, 0, 0, 0, FRAME_ANSWER + 1 },   /* unknown */
+                { 0, 0, 0, 0, _FRAME_TYPE_MAX },    /* unknown */
                 { 0, 0, 0, 0, FRAME_READY, 1 },     /* unknown in its upper half */
                 { 1, 0, 1, 0, FRAME_READY },        /* one byte too long */
                 { 255, 255, 255, 255, FRAME_READY } /* much too long */

@@ -21,6 +21,9 @@ static Frame frame_of(char what, Buffer *out)
         case 'S':
                 r = frame_append(out, FRAME_STARTED, 0, NULL, 0, SIZE_MAX);
                 break;
+        case 'e':
+                r = frame_append(out, FRAME_ENDED, 0, NULL, 0, SIZE_MAX);
+                break;
         case 'o':
                 r = frame_append(out, FRAME_STDOUT, 0, bytes, 10, SIZE_MAX);
                 break;
@@ -90,12 +93,13 @@ static void test_lies(void **state)
                 const char *frames;
                 int broken_at;
         } cases[] = {
-                { "SoorDmF", ALL }, { "SE", ALL }, { "SmrddF", 4 }, { "SrdF", ALL }, { "F", ALL },
-                { "o", 0 },         { "E", 0 },    { "r", 0 },      { "SS", 1 },     { "SoE", 2 },
-                { "SL", 1 },        { "SED", 2 },  { "SES", 2 },    { "FF", 1 },     { "SR", 1 },
-                { "Sx", 1 },        { "Smm", 2 },  { "SrDrD", 3 },  { "SrdE", 3 },   { "Srm", 2 },
-                { "Sd", 1 },        { "Sr0", 2 },  { "SmD", 2 },    { "SOO", 2 },    { "SOo", ALL },
-                { "A", 0 },         { "SA", 1 },   { "Srdo", ALL },
+                { "SoorDmF", ALL }, { "SeE", ALL }, { "SmrddF", 4 }, { "SrdF", ALL }, { "F", ALL },
+                { "o", 0 },         { "E", 0 },     { "r", 0 },      { "SS", 1 },     { "SoeE", 3 },
+                { "SeL", 2 },       { "SeED", 3 },  { "SeES", 3 },   { "FF", 1 },     { "SR", 1 },
+                { "Sx", 1 },        { "Smm", 2 },   { "SrDrD", 3 },  { "SrdeE", 4 },  { "Srm", 2 },
+                { "Sd", 1 },        { "Sr0", 2 },   { "SmD", 2 },    { "SOO", 2 },    { "SOo", ALL },
+                { "A", 0 },         { "SA", 1 },    { "Srdo", ALL }, { "SE", 1 },     { "See", 2 },
+                { "eSE", ALL },     { "eE", 1 },    { "eF", ALL },   { "SeoE", 3 },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
