@@ -3,8 +3,6 @@
 
 #include "build-config.h"
 
-#include "rootless/settings-file.h"
-
 #define MIB (UINT64_C(1024) * 1024)
 #define GIB (MIB * 1024)
 
@@ -37,22 +35,4 @@ static const SettingKey keys[] = {
         { "MaxImage", setting_bytes, offsetof(BuildConfig, ceilings.image_bytes), "bytes, such as 8G" },
 };
 
-int build_config_parse(char *text, const char *name, BuildConfig *ret, char **ret_error)
-{
-        BuildConfig config = defaults;
-        int r = settings_parse(text, name, keys, ARRAY_SIZE(keys), &config, ret_error);
-
-        if (r == 0)
-                *ret = config;
-        return r;
-}
-
-int build_config_read(const char *path, BuildConfig *ret, char **ret_error)
-{
-        BuildConfig config = defaults;
-        int r = settings_read(path, keys, ARRAY_SIZE(keys), &config, ret_error);
-
-        if (r == 0)
-                *ret = config;
-        return r;
-}
+const SettingsTable build_settings = SETTINGS_TABLE(keys, defaults);

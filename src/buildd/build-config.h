@@ -4,6 +4,7 @@
 /* /etc/pipeline/build.conf: the ceilings of builds, and how many layers are kept. */
 
 #include "proto/build-plan.h"
+#include "rootless/settings-file.h"
 
 typedef struct BuildConfig {
         BuildLimits ceilings;       /* no plan may ask for more */
@@ -13,7 +14,5 @@ typedef struct BuildConfig {
         bool unenforced_limits;     /* build although the kernel enforces no limits */
 } BuildConfig;
 
-/* Reads a file over the defaults. SETTINGS_BAD with what is wrong: a new string. */
-int build_config_read(const char *path, BuildConfig *ret, char **ret_error) _warn_unused_;
-/* Pure: the same from text (which is taken apart). `name` is what errors call it. */
-int build_config_parse(char *text, const char *name, BuildConfig *ret, char **ret_error) _warn_unused_;
+/* Of a BuildConfig. */
+extern const SettingsTable build_settings;

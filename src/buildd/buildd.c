@@ -30,7 +30,7 @@ static const RootlessProgram program = { .name = "pipeline-buildd", .usage = usa
 static int read_config(const RootlessOptions *options, BuildConfig *ret)
 {
         _cleanup_free_ char *error = NULL;
-        int r = build_config_read(options->config ?: SYSCONFDIR "/build.conf", ret, &error);
+        int r = settings_read(&build_settings, options->config ?: SYSCONFDIR "/build.conf", ret, &error);
 
         if (r > 0)
                 log_error("%s", error);

@@ -57,7 +57,7 @@ typedef struct Place {
         unsigned line;
 } Place;
 
-static int parse_line(char *text, const Place *place, const SettingKey *keys, size_t n_keys, void *target,
+static int parse_line(const SettingsTable *table, char *text, const Place *place, void *target,
                       char **ret_error)
 {
         char *value = strchr(text, '=');
@@ -67,21 +67,22 @@ static int parse_line(char *text, const Place *place, const SettingKey *keys, si
                 return refuse(place->name, place->line, "not KEY=VALUE", "", ret_error);
         *value++ = '\0';
         key = strip(text);
-        for (size_t i = 0; i < n_keys; i++) {
+        for (size_t i = 0; i < table->n_keys; i++) {
+                const SettingKey *known = &table->keys[i];
                 int r;
 
-                if (!streq(keys[i].key, key))
+                if (!streq(known->key, key))
                         continue;
-                r = keys[i].parse(strip(value), (char *) target + keys[i].offset);
+                r = known->parse(strip(value), (char *) target + known->offset);
                 if (r < 0 && r != -ENOMEM)
-                        return refuse(place->name, place->line, "wanted here: ", keys[i].form, ret_error);
+                        return refuse(place->name, place->line, "wanted here: ", known->form, ret_error);
                 return r;
         }
         return refuse(place->name, place->line, "unknown key", "", ret_error);
 }
 
-int settings_parse(char *text, const char *name, const SettingKey *keys, size_t n_keys, void *target,
-                   char **ret_error)
+static int parse_lines(const SettingsTable *table, char *text, const char *name, void *target,
+                       char **ret_error)
 {
         Place place = { .name = name };
 
@@ -92,24 +93,47 @@ int settings_parse(char *text, const char *name, const SettingKey *keys, size_t 
                 start = strip(start);
                 if (*start == '\0' || *start == '#')
                         continue;
-                r = parse_line(start, &place, keys, n_keys, target, ret_error);
+                r = parse_line(table, start, &place, target, ret_error);
                 if (r != 0)
                         return r;
         }
         return 0;
 }
 
-int settings_read(const char *path, const SettingKey *keys, size_t n_keys, void *target, char **ret_error)
+void settings_defaults(const SettingsTable *table, void *ret)
+{
+        (void) memcpy(ret, table->defaults, table->size);
+}
+
+int settings_parse(const SettingsTable *table, char *text, const char *name, void *ret, char **ret_error)
+{
+        _cleanup_free_ void *target = malloc(table->size);
+        int r;
+
+        if (!target)
+                return -ENOMEM;
+        settings_defaults(table, target);
+        r = parse_lines(table, text, name, target, ret_error);
+        if (r == 0)
+                (void) memcpy(ret, target, table->size);
+        return r;
+}
+
+int settings_read(const SettingsTable *table, const char *path, void *ret, char **ret_error)
 {
         _cleanup_free_ char *text = NULL;
         size_t size;
         int r = read_file_at(AT_FDCWD, path, FILE_SIZE_MAX, &text, &size);
 
+        if (r == -ENOENT) {
+                settings_defaults(table, ret);
+                return 0;
+        }
         if (r < 0)
-                return r == -ENOENT ? 0 : r;
+                return r;
         if (strlen(text) != size) { /* what follows NUL would be passed over */
                 *ret_error = string_format("%s: it is no text", path);
                 return *ret_error ? SETTINGS_BAD : -ENOMEM;
         }
-        return settings_parse(text, path, keys, n_keys, target, ret_error);
+        return settings_parse(table, text, path, ret, ret_error);
 }

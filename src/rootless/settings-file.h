@@ -10,7 +10,7 @@ typedef struct SettingKey {
         const char *key;
         /* 0, or -errno: then the value has not the form. */
         int (*parse)(const char *value, void *ret);
-        size_t offset; /* in the target */
+        size_t offset; /* in the struct */
         const char *form;
 } SettingKey;
 
@@ -20,13 +20,27 @@ int setting_bytes(const char *value, void *ret) _warn_unused_;  /* uint64_t, 512
 int setting_span(const char *value, void *ret) _warn_unused_;   /* usec_t, 10min */
 int setting_switch(const char *value, void *ret) _warn_unused_; /* bool */
 
-/* Pure: reads text (which is taken apart). `name` is what errors call it. SETTINGS_BAD: `ret_error` is a new
- * string with file, line, and what is wrong; the target may then be half written. */
+/* The struct that a file is read into, which is plain bytes: nothing in it is owned. */
+typedef struct SettingsTable {
+        const SettingKey *keys;
+        size_t n_keys;
+        const void *defaults;
+        size_t size;
+} SettingsTable;
+
+#define SETTINGS_TABLE(keys, defaults)                                  \
+        {                                                               \
+                (keys), ARRAY_SIZE(keys), &(defaults), sizeof(defaults) \
+        }
+
+/* All as it is without a file. */
+void settings_defaults(const SettingsTable *table, void *ret);
+/* Pure: reads text (which is taken apart) over the defaults. `name` is what errors call it. SETTINGS_BAD:
+ * `ret_error` is a new string with file, line, and what is wrong. */
 enum {
         SETTINGS_BAD = 1,
 };
-int settings_parse(char *text, const char *name, const SettingKey *keys, size_t n_keys, void *target,
+int settings_parse(const SettingsTable *table, char *text, const char *name, void *ret,
                    char **ret_error) _warn_unused_;
 /* The same from a file; a missing one is an empty one. */
-int settings_read(const char *path, const SettingKey *keys, size_t n_keys, void *target,
-                  char **ret_error) _warn_unused_;
+int settings_read(const SettingsTable *table, const char *path, void *ret, char **ret_error) _warn_unused_;

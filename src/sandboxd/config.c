@@ -3,8 +3,6 @@
 
 #include "config.h"
 
-#include "rootless/settings-file.h"
-
 #include <errno.h>
 #include <string.h>
 
@@ -63,27 +61,4 @@ static const SettingKey keys[] = {
         { "MaxOpenFiles", setting_number, offsetof(Config, ceilings.open_files), "a number" },
 };
 
-void config_init(Config *ret)
-{
-        *ret = defaults;
-}
-
-int config_parse(char *text, const char *name, Config *ret, char **ret_error)
-{
-        Config config = defaults;
-        int r = settings_parse(text, name, keys, ARRAY_SIZE(keys), &config, ret_error);
-
-        if (r == 0)
-                *ret = config;
-        return r;
-}
-
-int config_read(const char *path, Config *ret, char **ret_error)
-{
-        Config config = defaults;
-        int r = settings_read(path, keys, ARRAY_SIZE(keys), &config, ret_error);
-
-        if (r == 0)
-                *ret = config;
-        return r;
-}
+const SettingsTable sandbox_settings = SETTINGS_TABLE(keys, defaults);

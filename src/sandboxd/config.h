@@ -4,6 +4,7 @@
 /* /etc/pipeline/sandbox.conf: how much may run, and the ceilings of every limit. */
 
 #include "proto/job.h"
+#include "rootless/settings-file.h"
 
 #define CONFIG_PATH_SIZE 256U
 
@@ -20,14 +21,5 @@ typedef struct Config {
         bool unenforced_limits;         /* run jobs although the kernel enforces no limits */
 } Config;
 
-/* All as it is without a file. */
-void config_init(Config *ret);
-
-/* Reads a file of KEY=VALUE lines over the defaults; a missing one is an empty one. CONFIG_BAD: `ret_error`
- * is a new string with file, line, and what is wrong. */
-enum {
-        CONFIG_BAD = 1, /* SETTINGS_BAD */
-};
-int config_read(const char *path, Config *ret, char **ret_error) _warn_unused_;
-/* Pure: the same from text (which is taken apart). `name` is what errors call it. */
-int config_parse(char *text, const char *name, Config *ret, char **ret_error) _warn_unused_;
+/* Of a Config. */
+extern const SettingsTable sandbox_settings;

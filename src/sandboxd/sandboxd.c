@@ -33,7 +33,7 @@ static const RootlessProgram program = { .name = "pipeline-sandboxd",
 static int read_config(const RootlessOptions *options, Config *ret)
 {
         _cleanup_free_ char *error = NULL;
-        int r = config_read(options->config ?: SYSCONFDIR "/sandbox.conf", ret, &error);
+        int r = settings_read(&sandbox_settings, options->config ?: SYSCONFDIR "/sandbox.conf", ret, &error);
 
         if (r > 0)
                 log_error("%s", error);

@@ -3,7 +3,6 @@
  * file with a fault changes nothing. */
 
 #include "buildd/build-config.h"
-#include "rootless/settings-file.h"
 #include "sandboxd/config.h"
 
 #include "basic/parse-util.h"
@@ -60,11 +59,11 @@ static void check_sandbox(char *text)
         Config config, back;
         int r;
 
-        config_init(&config);
+        settings_defaults(&sandbox_settings, &config);
         written = sandbox_text(&config);
-        r = config_parse(text, "sandbox.conf", &config, &error);
-        expect(r == 0 || r == CONFIG_BAD);
-        expect((r == CONFIG_BAD) == (error != NULL) && (!error || string_after(error, "sandbox.conf:")));
+        r = settings_parse(&sandbox_settings, text, "sandbox.conf", &config, &error);
+        expect(r == 0 || r == SETTINGS_BAD);
+        expect((r == SETTINGS_BAD) == (error != NULL) && (!error || string_after(error, "sandbox.conf:")));
         again = sandbox_text(&config);
         expect(written && again && (r == 0 || streq(written, again)));
         expect(config.runtime[0] == '/' && strlen(config.runtime) < CONFIG_PATH_SIZE);
@@ -73,7 +72,7 @@ static void check_sandbox(char *text)
 
         free(written);
         written = strdup(again); /* `again` is taken apart */
-        expect(written && config_parse(again, "again", &back, &error) == 0);
+        expect(written && settings_parse(&sandbox_settings, again, "again", &back, &error) == 0);
         free(again);
         again = sandbox_text(&back);
         expect(again && streq(written, again));
@@ -83,7 +82,7 @@ static void check_build(char *text)
 {
         _cleanup_free_ char *error = NULL, *written = NULL, *copy = NULL, *again = NULL;
         BuildConfig config, back;
-        int r = build_config_parse(text, "build.conf", &config, &error);
+        int r = settings_parse(&build_settings, text, "build.conf", &config, &error);
 
         expect(r == 0 || r == SETTINGS_BAD);
         expect((r == SETTINGS_BAD) == (error != NULL) && (!error || string_after(error, "build.conf:")));
@@ -91,7 +90,7 @@ static void check_build(char *text)
                 return;
         written = build_text(&config);
         copy = written ? strdup(written) : NULL;
-        expect(copy && build_config_parse(copy, "again", &back, &error) == 0);
+        expect(copy && settings_parse(&build_settings, copy, "again", &back, &error) == 0);
         again = build_text(&back);
         expect(again && streq(written, again));
         expect(config.ceilings.wall_usec <= TIME_SPAN_MAX && config.waiting_max <= UINT32_MAX);

@@ -552,7 +552,7 @@ static void begin(void)
 
         *m = (Manager){};
         expect(sd_event_new(&m->event) >= 0);
-        config_init(&m->config);
+        settings_defaults(&sandbox_settings, &m->config);
         m->config.running_max = 2;
         m->config.parked_max = 1;
         m->config.connections_max = 2;
