@@ -216,7 +216,7 @@ static int add_sources(Manager *manager)
                                           MEASURE_USEC, MEASURE_ACCURACY, on_measure_timer, manager);
 }
 
-static int open_all(Manager *manager, const ManagerOptions *options)
+static int open_all(Manager *manager, const Service *service)
 {
         int r;
 
@@ -234,28 +234,28 @@ static int open_all(Manager *manager, const ManagerOptions *options)
                 return log_errno(r, "Cannot clear what builds left below %s", manager->folder);
         r = add_sources(manager);
         return r < 0 ? r
-                     : scope_manager_new(manager->event, "pipeline-build", options->runtime,
+                     : scope_manager_new(manager->event, "pipeline-build", service->runtime,
                                          on_scope_manager, manager, &manager->scopes);
 }
 
-int manager_init(Manager *manager, sd_event *event, const ManagerOptions *options, const BuildConfig *config,
-                 const Identity *identity)
+int manager_init(Manager *manager, const Service *service)
 {
         int r;
 
         *manager = (Manager){
-                .event = sd_event_ref(event),
-                .config = *config,
-                .identity = *identity,
-                .folder = options->folder,
+                .event = sd_event_ref(service->event),
+                .config = *(const BuildConfig *) service->config,
+                .identity = *service->identity,
+                .folder = service->folder,
                 .cache_fd = -EBADF,
         };
         list_init(&manager->waiting);
         list_init(&manager->dead);
-        r = fitness_init(&manager->fitness, event, "builds", config->unenforced_limits, options->by_hand);
+        r = fitness_init(&manager->fitness, manager->event, "builds", manager->config.unenforced_limits,
+                         service->by_hand);
         if (r < 0)
                 return r;
-        r = open_all(manager, options);
+        r = open_all(manager, service);
         if (r < 0)
                 return r;
         manager->server = (OrderServer){
@@ -265,7 +265,7 @@ int manager_init(Manager *manager, sd_event *event, const ManagerOptions *option
                 .connections_max = manager->config.waiting_max + 1,
                 .userdata = manager,
         };
-        return order_server_start(&manager->server, options->doors, options->n_doors);
+        return order_server_start(&manager->server, service->doors, service->n_doors);
 }
 
 void manager_done(Manager *manager)

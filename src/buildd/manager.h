@@ -10,16 +10,7 @@
 #include "basic/list.h"
 #include "rootless/child.h"
 #include "rootless/fitness.h"
-#include "rootless/order-server.h"
-
-/* All borrowed, for as long as the manager is there. */
-typedef struct ManagerOptions {
-        const char *folder;  /* of the service: layers are below it */
-        const char *runtime; /* tells its scopes from another's */
-        const int *doors;    /* listening sockets; taken over */
-        size_t n_doors;
-        bool by_hand; /* nobody waits for a user manager to come: without one the daemon ends */
-} ManagerOptions;
+#include "rootless/service.h"
 
 typedef struct Build Build;
 
@@ -41,9 +32,8 @@ typedef struct Manager {
         Fitness fitness;
 } Manager;
 
-/* Everything but the identity's namespace, which must have been entered with `identity`. */
-int manager_init(Manager *manager, sd_event *event, const ManagerOptions *options, const BuildConfig *config,
-                 const Identity *identity) _warn_unused_;
+/* Copies the settings and the identity, and borrows the rest for as long as the manager is there. */
+int manager_init(Manager *manager, const Service *service) _warn_unused_;
 void manager_done(Manager *manager);
 
 /* Puts a track's folder in order after its build; then the next one begins. */

@@ -7,7 +7,7 @@
 
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
-#include "rootless/rootless-daemon.h"
+#include "rootless/doors.h"
 #include "shared/daemon-util.h"
 #include "shared/log.h"
 
@@ -55,7 +55,7 @@ static int serve(void)
         size_t n_doors;
         int door_fd, r;
 
-        r = rootless_find_doors(NULL, 1, &door_fd, &n_doors);
+        r = doors_find(NULL, 1, &door_fd, &n_doors);
         if (r < 0)
                 return log_errno(r, "No socket to listen on: start pipeline-egress.socket");
         r = daemon_event_new(NULL, NULL, &event);

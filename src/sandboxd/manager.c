@@ -14,6 +14,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#define INIT_PROGRAM PKGLIBEXECDIR "/pipeline-init" /* unless --init= names another */
+
 /* Whether jobs are taken */
 
 static void on_scope_manager(ScopeManager *scopes, bool is_there, void *userdata)
@@ -100,17 +102,17 @@ static int clear_runtime(const char *folder)
         return fd < 0 ? -errno : tree_clear(fd);
 }
 
-static int make_pool(Manager *manager, const ManagerOptions *options)
+static int make_pool(Manager *manager, const Service *service)
 {
         int r;
 
-        r = clear_runtime(options->runtime);
+        r = clear_runtime(service->runtime);
         if (r < 0)
-                return log_errno(r, "Cannot clear %s", options->runtime);
-        r = store_open(options->folder, &manager->identity, manager->event, &manager->store);
+                return log_errno(r, "Cannot clear %s", service->runtime);
+        r = store_open(service->folder, &manager->identity, manager->event, &manager->store);
         if (r < 0)
-                return log_errno(r, "Cannot open the image store %s", options->folder);
-        r = scope_manager_new(manager->event, "pipeline", options->runtime, on_scope_manager, manager,
+                return log_errno(r, "Cannot open the image store %s", service->folder);
+        r = scope_manager_new(manager->event, "pipeline", service->runtime, on_scope_manager, manager,
                               &manager->scopes);
         if (r < 0)
                 return r;
@@ -126,8 +128,8 @@ static int make_pool(Manager *manager, const ManagerOptions *options)
                 .scopes = manager->scopes,
                 .config = &manager->config,
                 .identity = &manager->identity,
-                .runtime_folder = options->runtime,
-                .init_program = options->init_program,
+                .runtime_folder = service->runtime,
+                .init_program = service->own ?: INIT_PROGRAM,
                 .runtime = &manager->runtime,
                 .launcher = manager->launcher,
                 .fitness = &manager->fitness,
@@ -138,7 +140,7 @@ static int make_pool(Manager *manager, const ManagerOptions *options)
                                       &manager->config);
 }
 
-static int serve(Manager *manager, const ManagerOptions *options)
+static int serve(Manager *manager, const Service *service)
 {
         manager->server = (OrderServer){
                 .event = manager->event,
@@ -147,33 +149,33 @@ static int serve(Manager *manager, const ManagerOptions *options)
                 .connections_max = manager->config.connections_max,
                 .userdata = manager,
         };
-        return order_server_start(&manager->server, options->doors, options->n_doors);
+        return order_server_start(&manager->server, service->doors, service->n_doors);
 }
 
-int manager_init(Manager *manager, sd_event *event, const ManagerOptions *options, const Config *config,
-                 const Identity *identity)
+int manager_init(Manager *manager, const Service *service)
 {
         int r;
 
         *manager = (Manager){
-                .event = sd_event_ref(event),
-                .config = *config,
-                .identity = *identity,
+                .event = sd_event_ref(service->event),
+                .config = *(const Config *) service->config,
+                .identity = *service->identity,
                 .runtime = { .program_fd = -EBADF },
         };
         manager->profiles = hashmap_new();
         if (!manager->profiles)
                 return -ENOMEM;
-        r = fitness_init(&manager->fitness, event, "jobs", config->unenforced_limits, options->by_hand);
+        r = fitness_init(&manager->fitness, manager->event, "jobs", manager->config.unenforced_limits,
+                         service->by_hand);
         if (r < 0)
                 return r;
         r = load_profiles(manager);
         if (r < 0)
                 return log_errno(r, "Cannot load the seccomp profiles");
-        r = make_pool(manager, options);
+        r = make_pool(manager, service);
         if (r < 0)
                 return r;
-        return serve(manager, options);
+        return serve(manager, service);
 }
 
 void manager_done(Manager *manager)

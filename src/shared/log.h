@@ -7,6 +7,7 @@
 
 #include "basic/macro.h"
 
+#include <string.h>
 #include <syslog.h>
 
 /* At most this severity is logged (LOG_INFO unless set; PIPELINE_LOG_LEVEL=debug lowers it). */
