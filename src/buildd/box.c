@@ -6,12 +6,12 @@
 
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
+#include "rootless/cgroup-watch.h"
 #include "rootless/confined.h"
 #include "shared/log.h"
 
 #include <linux/capability.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,7 +37,8 @@ struct Box {
         FrameStream stream;
         Scope *scope;
         Cgroup cgroup;
-        sd_event_source *child, *timer, *memory_watch, *pids_watch;
+        CgroupWatch watch;
+        sd_event_source *child, *timer;
         usec_t started_usec; /* 0: not yet */
         uint64_t written;
         bool is_over, is_ended;
@@ -72,30 +73,30 @@ static void fault_errno(Box *box, int error, const char *what)
         fault(box, BOX_SETUP, text ?: what);
 }
 
+static const struct {
+        BoxFault fault;
+        const char *text;
+} cgroup_faults[_CGROUP_FAULT_MAX] = {
+        [CGROUP_FAULT_MEMORY] = { BOX_MEMORY, "the build takes too much memory" },
+        [CGROUP_FAULT_PROCESSES] = { BOX_PROCESSES, "the build has too many processes" },
+};
+
 bool box_check_fault(const Box *box, BoxFault *ret)
 {
-        if (!cgroup_is_open(&box->cgroup))
+        CgroupFault what;
+
+        if (!cgroup_check_fault(&box->cgroup, &what))
                 return false;
-        if (cgroup_oom_kills(&box->cgroup) > 0)
-                *ret = BOX_MEMORY;
-        else if (cgroup_refused_processes(&box->cgroup) > 0)
-                *ret = BOX_PROCESSES;
-        else
-                return false;
+        *ret = cgroup_faults[what].fault;
         return true;
 }
 
-static int on_limit_event(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void on_cgroup_fault(CgroupFault what, void *userdata)
 {
-        Box *box = userdata;
-        BoxFault what;
-
-        if (box_check_fault(box, &what))
-                fault(box, what,
-                      what == BOX_MEMORY ? "the build takes too much memory"
-                                         : "the build has too many processes");
-        return 0;
+        fault(userdata, cgroup_faults[what].fault, cgroup_faults[what].text);
 }
+
+static const CgroupWatchHandlers watch_handlers = { .fault = on_cgroup_fault };
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -174,17 +175,6 @@ static const FrameStreamHandlers stream_handlers = { on_frame, on_drained, on_st
 
 /* The scope */
 
-static int watch_file(Box *box, int fd, sd_event_source **ret)
-{
-        char text[256];
-
-        if (fd < 0)
-                return 0;
-        if (pread(fd, text, sizeof(text), 0) < 0)
-                return -errno;
-        return sd_event_add_io(box->options.event, ret, fd, EPOLLPRI, on_limit_event, box);
-}
-
 static int check_limits(Box *box)
 {
         int r = box->options.limits_enforced ? cgroup_check_limits(&box->cgroup, &box->limits) : 0;
@@ -201,10 +191,7 @@ static int release(Box *box)
         r = cgroup_open(box->process.pid, scope_name(box->scope), &box->cgroup);
         if (r < 0)
                 return r;
-        r = watch_file(box, box->cgroup.memory_events_fd, &box->memory_watch);
-        if (r < 0)
-                return r;
-        r = watch_file(box, box->cgroup.pids_events_fd, &box->pids_watch);
+        r = cgroup_watch_init(&box->watch, box->options.event, &box->cgroup, &watch_handlers, box);
         if (r < 0)
                 return r;
         r = check_limits(box);
@@ -312,8 +299,7 @@ void box_end(Box *box)
         frame_stream_done(&box->stream);
         scope_free(box->scope);
         sd_event_source_disable_unref(box->timer);
-        sd_event_source_disable_unref(box->memory_watch);
-        sd_event_source_disable_unref(box->pids_watch);
+        cgroup_watch_done(&box->watch);
         cgroup_done(&box->cgroup);
 }
 

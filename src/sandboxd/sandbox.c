@@ -16,7 +16,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -146,7 +145,7 @@ static void check_dead(Sandbox *sandbox)
             (cgroup_is_open(&sandbox->cgroup) && cgroup_is_populated(&sandbox->cgroup)))
                 return;
         give_guest_back(sandbox);
-        sandbox->events_watch = sd_event_source_disable_unref(sandbox->events_watch);
+        cgroup_watch_done(&sandbox->watch);
         if (set_state(sandbox, SANDBOX_DEAD, 0) < 0)
                 log_warning("Sandbox %s: its timer cannot be stopped", sandbox->name);
         sandbox->context->dead(sandbox, sandbox->context->userdata);
@@ -168,8 +167,7 @@ void sandbox_end(Sandbox *sandbox)
                 return;
         if (set_state(sandbox, SANDBOX_ENDING, 0) < 0)
                 log_warning("Sandbox %s: its timer cannot be set", sandbox->name);
-        sandbox->memory_watch = sd_event_source_disable_unref(sandbox->memory_watch);
-        sandbox->pids_watch = sd_event_source_disable_unref(sandbox->pids_watch);
+        cgroup_watch_end_faults(&sandbox->watch);
         frame_stream_done(&sandbox->stream);
         sandbox->scope = scope_free(sandbox->scope);
         kill_all(sandbox);
@@ -178,65 +176,35 @@ void sandbox_end(Sandbox *sandbox)
 
 /* What the kernel tells */
 
+static const struct {
+        SandboxFault fault;
+        const char *text;
+} cgroup_faults[_CGROUP_FAULT_MAX] = {
+        [CGROUP_FAULT_MEMORY] = { SANDBOX_FAULT_MEMORY, "it takes more memory than it may" },
+        [CGROUP_FAULT_PROCESSES] = { SANDBOX_FAULT_PROCESSES, "it has more processes than it may" },
+};
+
 bool sandbox_check_fault(const Sandbox *sandbox, SandboxFault *ret)
 {
-        if (!cgroup_is_open(&sandbox->cgroup))
+        CgroupFault what;
+
+        if (!cgroup_check_fault(&sandbox->cgroup, &what))
                 return false;
-        if (cgroup_oom_kills(&sandbox->cgroup) > 0)
-                *ret = SANDBOX_FAULT_MEMORY;
-        else if (cgroup_refused_processes(&sandbox->cgroup) > 0)
-                *ret = SANDBOX_FAULT_PROCESSES;
-        else
-                return false;
+        *ret = cgroup_faults[what].fault;
         return true;
 }
 
-static const char *const limit_texts[] = {
-        [SANDBOX_FAULT_MEMORY] = "it takes more memory than it may",
-        [SANDBOX_FAULT_PROCESSES] = "it has more processes than it may",
-};
-
-static int on_limit_event(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void on_cgroup_fault(CgroupFault what, void *userdata)
 {
-        Sandbox *sandbox = userdata;
-        SandboxFault what;
-
-        if (sandbox_check_fault(sandbox, &what))
-                fault(sandbox, what, limit_texts[what]);
-        return 0;
+        fault(userdata, cgroup_faults[what].fault, cgroup_faults[what].text);
 }
 
-static int on_cgroup_event(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void on_cgroup_empty(void *userdata)
 {
         check_dead(userdata);
-        return 0;
 }
 
-/* Control group files signal a change with EPOLLPRI, until they are read; each must have been read once
- * before. */
-static int watch_file(Sandbox *sandbox, int fd, sd_event_io_handler_t handler, sd_event_source **ret)
-{
-        char text[256];
-
-        if (fd < 0)
-                return 0;
-        if (pread(fd, text, sizeof(text), 0) < 0)
-                return -errno;
-        return sd_event_add_io(sandbox->context->event, ret, fd, EPOLLPRI, handler, sandbox);
-}
-
-static int watch_cgroup(Sandbox *sandbox)
-{
-        int r;
-
-        r = watch_file(sandbox, sandbox->cgroup.memory_events_fd, on_limit_event, &sandbox->memory_watch);
-        if (r < 0)
-                return r;
-        r = watch_file(sandbox, sandbox->cgroup.pids_events_fd, on_limit_event, &sandbox->pids_watch);
-        if (r < 0)
-                return r;
-        return watch_file(sandbox, sandbox->cgroup.events_fd, on_cgroup_event, &sandbox->events_watch);
-}
+static const CgroupWatchHandlers watch_handlers = { on_cgroup_fault, on_cgroup_empty };
 
 static void kill_again(Sandbox *sandbox)
 {
@@ -366,7 +334,8 @@ static int release(Sandbox *sandbox)
         r = cgroup_open(sandbox->pid, scope_name(sandbox->scope), &sandbox->cgroup);
         if (r < 0)
                 return r;
-        r = watch_cgroup(sandbox);
+        r = cgroup_watch_init(&sandbox->watch, sandbox->context->event, &sandbox->cgroup, &watch_handlers,
+                              sandbox);
         if (r < 0)
                 return r;
         r = check_limits(sandbox);
@@ -540,9 +509,7 @@ Sandbox *sandbox_free(Sandbox *sandbox)
         give_guest_back(sandbox);
         scope_free(sandbox->scope);
         sd_event_source_disable_unref(sandbox->timer);
-        sd_event_source_disable_unref(sandbox->memory_watch);
-        sd_event_source_disable_unref(sandbox->pids_watch);
-        sd_event_source_disable_unref(sandbox->events_watch);
+        cgroup_watch_done(&sandbox->watch);
         cgroup_done(&sandbox->cgroup);
         safe_close(sandbox->release_fd);
         safe_close(sandbox->errors_fd);

@@ -7,7 +7,7 @@
 #include "bundle.h"
 #include "config.h"
 #include "launcher.h"
-#include "rootless/cgroup.h"
+#include "rootless/cgroup-watch.h"
 #include "rootless/fitness.h"
 #include "rootless/frame-stream.h"
 #include "rootless/scope.h"
@@ -73,10 +73,11 @@ struct Sandbox {
         int release_fd, errors_fd;
         Scope *scope;
         Cgroup cgroup;
+        CgroupWatch watch;
         CgroupLimits limits;
         usec_t cpu_base_usec;
         FrameStream stream; /* to pipeline-init */
-        sd_event_source *child, *timer, *memory_watch, *pids_watch, *events_watch;
+        sd_event_source *child, *timer;
         const SandboxHandlers *handlers;
         void *owner;
         ListLink link; /* its context's owner's */

@@ -210,6 +210,11 @@ int cgroup_kill(const Cgroup *cgroup)
         return 0;
 }
 
+bool cgroup_is_populated(const Cgroup *cgroup)
+{
+        return true;
+}
+
 int cgroup_missing_controllers(const char *path, char **ret_missing)
 {
         return -ENOENT;
