@@ -11,8 +11,8 @@
 #include "basic/string-util.h"
 #include "proto/image.h"
 #include "shared/oci-layout.h"
+#include "worker/order-client.h"
 #include "worker/outcome-build.h"
-#include "worker/sandbox-client.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -189,8 +189,8 @@ static int on_ended(Order *order, json_object *answer, const char *error, void *
         if (r < 0)
                 return r;
         if ((!answer || r == JSON_BAD) && !c->error) {
-                c->error = string_format("the build service does not run, or ended: %s",
-                                         wrong ?: "there is no answer");
+                c->error = wrong ? string_format("the build service's answer is malformed: %s", wrong)
+                                 : strdup(error);
                 if (!c->error)
                         return -ENOMEM;
         }
@@ -253,7 +253,7 @@ static int converse(Conversation *c)
                 r = sd_event_new(&event);
         c->event = event;
         if (r >= 0)
-                r = order_new(event, c->work->settings->socket, body, &handlers, c, &order);
+                r = order_new(event, BUILD_SERVICE(c->work->settings->socket), body, &handlers, c, &order);
         return r < 0 ? r : sd_event_loop(event);
 }
 

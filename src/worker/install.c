@@ -9,7 +9,7 @@
 #include "install.h"
 
 #include "image-source.h"
-#include "sandbox-client.h"
+#include "order-client.h"
 
 #include "basic/string-util.h"
 #include "proto/status.h"
@@ -157,8 +157,8 @@ static int start_order(Install *install, const char *image_folder)
         if (r >= 0)
                 r = make_order(install, probe, &body);
         if (r >= 0)
-                r = order_new(request->event, request->settings->sandbox, body, &order_handlers, install,
-                              &order);
+                r = order_new(request->event, SANDBOX_SERVICE(request->settings->sandbox), body,
+                              &order_handlers, install, &order);
         if (r == -E2BIG)
                 return fail(install, STATUS_SETUP_FAILED, strdup("the image's paths are too long"));
         if (r < 0)

@@ -5,7 +5,7 @@
 
 #include "keeper.h"
 
-#include "sandbox-client.h"
+#include "order-client.h"
 
 #include "basic/string-util.h"
 
@@ -62,7 +62,8 @@ static int say_some(Keeper *keeper, char *const *digests, size_t n, Order **ret)
         if (r >= 0)
                 r = json_add_text(body, "order", "hold");
         return r < 0 ? -ENOMEM
-                     : order_new(keeper->event, keeper->settings->sandbox, body, &handlers, keeper, ret);
+                     : order_new(keeper->event, SANDBOX_SERVICE(keeper->settings->sandbox), body, &handlers,
+                                 keeper, ret);
 }
 
 static int say(Keeper *keeper)

@@ -7,8 +7,8 @@
 #include "run.h"
 
 #include "input.h"
+#include "order-client.h"
 #include "run-frames.h"
-#include "sandbox-client.h"
 
 #include "basic/string-util.h"
 #include "proto/plan.h"
@@ -226,8 +226,8 @@ static int send_order(Run *run, const HeldVersion *held)
 
         r = make_order(run, held, &body);
         if (r >= 0)
-                r = order_new(run->host->event, run->host->settings->sandbox, body, &run_handlers, run,
-                              &run->order);
+                r = order_new(run->host->event, SANDBOX_SERVICE(run->host->settings->sandbox), body,
+                              &run_handlers, run, &run->order);
         if (r == -E2BIG)
                 return run_fail(run, STATUS_SETUP_FAILED,
                                 strdup("the program's arguments and environment "

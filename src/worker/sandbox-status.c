@@ -3,7 +3,7 @@
 
 #include "sandbox-status.h"
 
-#include "sandbox-client.h"
+#include "order-client.h"
 
 #include "basic/time-util.h"
 
@@ -55,7 +55,8 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
         }
         if (!body || json_add_text(body, "order", "status") < 0)
                 return -ENOMEM;
-        r = order_new(status->event, status->socket_path, body, &handlers, status, &status->order);
+        r = order_new(status->event, SANDBOX_SERVICE(status->socket_path), body, &handlers, status,
+                      &status->order);
         if (r == -ENOMEM)
                 return r;
         r = sd_event_source_set_time_relative(source, INTERVAL_USEC);

@@ -6,7 +6,7 @@
 #include "build-work.h"
 
 #include "proto/frame.h"
-#include "worker/sandbox-client.h"
+#include "worker/order-client.h"
 
 #include <string.h>
 
@@ -41,7 +41,7 @@ static int on_feed(sd_event_source *source, void *userdata)
         return 0;
 }
 
-int order_new(sd_event *event, const char *socket_path, json_object *body, const OrderHandlers *handlers,
+int order_new(sd_event *event, const OrderService *service, json_object *body, const OrderHandlers *handlers,
               void *userdata, Order **ret)
 {
         *ret = malloc(sizeof(Order));

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* An order: a non-blocking unix socket in the event loop. One buffer out, refilled by its owner only when it
  * is empty, so that a large input never lies in memory; one buffer in, which never holds more than a read
- * and an unfinished frame. The other end is trusted to be sandboxd's, but not to be free of faults: what is
- * no frame ends the order.
+ * and an unfinished frame. The other end is trusted to be the service's, but not to be free of faults: what
+ * is no frame ends the order.
  *
  * When the other end stops reading (EPIPE), it may have said why: so sending ends, and reading goes on to
  * its end. */
 
-#include "sandbox-client.h"
+#include "order-client.h"
 
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
@@ -23,14 +23,15 @@
 struct Order {
         const OrderHandlers *handlers; /* borrowed */
         void *userdata;
+        const char *service; /* its name, borrowed */
         int fd;
         sd_event_source *io, *failure;
         Buffer out, in;
         size_t sent; /* of `out` */
         int passed_fd;
-        const char *error; /* why there will be no answer; a literal */
-        bool is_in_use;    /* a handler may be running: freeing waits for its end */
-        bool is_dead;      /* it was freed meanwhile: no more handlers */
+        const char *refusal; /* why there will be no answer, as order_fail() takes it; a literal */
+        bool is_in_use;      /* a handler may be running: freeing waits for its end */
+        bool is_dead;        /* it was freed meanwhile: no more handlers */
 };
 
 Order *order_free(Order *order)
@@ -56,6 +57,14 @@ static int order_end(Order *order, json_object *answer, const char *error)
         return order->handlers->ended(order, answer, error, order->userdata);
 }
 
+/* Without an answer; `what` follows the name of the service. */
+static int order_fail(Order *order, const char *what)
+{
+        _cleanup_free_ char *error = string_format("the %s service %s", order->service, what);
+
+        return order_end(order, NULL, error ?: what);
+}
+
 static int take_answer(Order *order, const Frame *frame)
 {
         _cleanup_json_ json_object *answer = NULL;
@@ -64,8 +73,8 @@ static int take_answer(Order *order, const Frame *frame)
 
         if (r < 0)
                 return r;
-        return order_end(order, answer,
-                         r == 0 ? NULL : "the sandbox service gave an answer that is no object");
+        return r == 0 ? order_end(order, answer, NULL)
+                      : order_fail(order, "gave an answer that is no object");
 }
 
 /* Takes every whole frame that has come. ORDER_OVER where the order has ended. */
@@ -92,7 +101,7 @@ static int take_frames(Order *order)
         buffer_consume(&order->in, taken);
         if (r != FRAME_MALFORMED)
                 return 0;
-        r = order_end(order, NULL, "the sandbox service sent what is no frame");
+        r = order_fail(order, "sent what is no frame");
         return r < 0 ? r : ORDER_OVER;
 }
 
@@ -107,7 +116,7 @@ static int receive(Order *order)
                 if (n < 0 && (errno == EAGAIN || errno == EINTR))
                         return 0;
                 if (n <= 0)
-                        return order_end(order, NULL, "the sandbox service ended in the middle of it");
+                        return order_fail(order, "ended in the middle of it");
                 r = buffer_append(&order->in, chunk, (size_t) n, RECEIVE_SIZE_MAX);
                 if (r >= 0)
                         r = take_frames(order);
@@ -176,18 +185,18 @@ static int on_failure(sd_event_source *source, void *userdata)
         Order *order = userdata;
 
         order->is_in_use = true;
-        return release(order, order->handlers->ended(order, NULL, order->error, order->userdata));
+        return release(order, order_fail(order, order->refusal));
 }
 
-static const char *connect_error(int error)
+static const char *refusal_from_errno(int error)
 {
         switch (error) {
         case -EAGAIN:
-                return "the sandbox service has too many orders waiting";
+                return "has too many orders waiting";
         case -EACCES:
-                return "the sandbox service does not let this user in";
+                return "does not let this user in";
         default:
-                return "the sandbox service does not run";
+                return "does not run";
         }
 }
 
@@ -196,12 +205,12 @@ static int order_fail_later(Order *order, sd_event *event, int error)
 {
         int r;
 
-        order->error = connect_error(error);
+        order->refusal = refusal_from_errno(error);
         r = sd_event_add_defer(event, &order->failure, on_failure, order);
         return r < 0 ? r : 0;
 }
 
-int order_new(sd_event *event, const char *socket_path, json_object *body, const OrderHandlers *handlers,
+int order_new(sd_event *event, const OrderService *service, json_object *body, const OrderHandlers *handlers,
               void *userdata, Order **ret)
 {
         _cleanup_(order_freep) Order *order = malloc(sizeof(Order));
@@ -210,13 +219,19 @@ int order_new(sd_event *event, const char *socket_path, json_object *body, const
 
         if (!order || !text)
                 return -ENOMEM;
-        *order = (Order){ .handlers = handlers, .userdata = userdata, .fd = -EBADF, .passed_fd = -EBADF };
+        *order = (Order){
+                .handlers = handlers,
+                .userdata = userdata,
+                .service = service->name,
+                .fd = -EBADF,
+                .passed_fd = -EBADF,
+        };
         if (strlen(text) > FRAME_PAYLOAD_MAX)
                 return -E2BIG;
         r = frame_append(&order->out, FRAME_ORDER, 0, text, strlen(text), ORDER_SEND_SIZE_MAX);
         if (r < 0)
                 return r;
-        order->fd = fd_connect_unix(socket_path, SOCK_STREAM | SOCK_NONBLOCK);
+        order->fd = fd_connect_unix(service->socket_path, SOCK_STREAM | SOCK_NONBLOCK);
         if (order->fd < 0)
                 r = order_fail_later(order, event, order->fd);
         else
