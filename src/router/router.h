@@ -51,7 +51,8 @@ int router_on_time(Router *router) _warn_unused_;
 /* Reads the file anew and tells the workers what has changed. STORE_BAD with what is wrong, -errno. */
 int router_reload(Router *router, char **ret_error) _warn_unused_;
 
-/* "3 workers, 5 jobs running, 2 waiting", a new string; NULL without memory. */
+/* "3 workers, 5 jobs running, 2 waiting", and whether the last reload failed; a new string, NULL without
+ * memory. */
 char *router_status_text(const Router *router);
 
 /* Families of metrics, without the last line. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The router's file, by tables. Settings are layered: what holds where nothing is set, what the channel
- * says, what the track says; so a channel's `settings` are read before its tracks, wherever they stand. */
+ * says, what the track says; so a channel's `settings` are read before its tracks, wherever they stand.
+ * Where keys are the router's alone, an unknown one is refused. Beside what others may have noted (at the
+ * top, in a track, in a version) it is passed over, and told: unless it is the name of a setting, which
+ * would silently not hold there. */
 
 #include "store-config.h"
 
@@ -88,9 +91,10 @@ static int read_profile(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, v
 static int read_canary(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
 {
         TrackSettings *settings = target;
-        bool is_mapping = node->type == YAML_MAPPING_NODE;
-        yaml_node_t *exercise = is_mapping ? conf_get(walk->document, node, "exercise") : NULL;
-        yaml_node_t *input = is_mapping ? conf_get(walk->document, node, "input") : NULL;
+        bool is_pair = node->type == YAML_MAPPING_NODE &&
+                       node->data.mapping.pairs.top - node->data.mapping.pairs.start == 2;
+        yaml_node_t *exercise = is_pair ? conf_get(walk->document, node, "exercise") : NULL;
+        yaml_node_t *input = is_pair ? conf_get(walk->document, node, "input") : NULL;
         const char *word = conf_scalar(node), *slug = exercise ? conf_scalar(exercise) : NULL;
         const char *uri = input ? conf_scalar(input) : NULL;
         bool is_on = false;
@@ -133,11 +137,13 @@ static int read_roles(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, voi
 
 static int note_ports(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
 {
-        ((ChannelWalk *) walk->userdata)->config->has_ports = true;
+        StoreConfig *config = walk->userdata;
+
+        config->has_ports = true;
         return 0;
 }
 
-/* Settings: a misspelt one is an error, since it would silently not hold. */
+/* Settings */
 
 #define SETTING(key_, type_, handler_, member_, min_, max_)                           \
         {                                                                             \
@@ -146,11 +152,6 @@ static int note_ports(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, voi
         }
 #define LIMIT(key_, handler_, member_, min_, max_) \
         SETTING(key_, YAML_SCALAR_NODE, handler_, settings.limits.member_, min_, max_)
-
-static int unknown_setting(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
-{
-        return conf_bad(walk, node, "there is no such setting");
-}
 
 static const ConfKey setting_keys[] = {
         LIMIT("execution_timeout", conf_span, wall_usec, USEC_PER_MSEC, 86400 * USEC_PER_SEC),
@@ -168,26 +169,75 @@ static const ConfKey setting_keys[] = {
         SETTING("entrypoint", YAML_SEQUENCE_NODE, conf_texts, settings.entrypoint, 0, 256),
         SETTING("canary", YAML_NO_NODE, read_canary, settings, 0, 0),
         SETTING("late_success", YAML_SCALAR_NODE, read_switch, settings.late_success, 0, 0),
-        { .key = NULL, .handler = unknown_setting },
 };
+
+static bool is_setting(const char *key)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(setting_keys); i++)
+                if (streq(setting_keys[i].key, key))
+                        return true;
+        return false;
+}
+
+/* Keys that are not in their place, and those of others */
+
+static int refuse_setting(ConfWalk *walk)
+{
+        return conf_bad(walk, walk->key_node,
+                        "is a setting, and holds only below `settings:` of a track or a channel");
+}
+
+static int note_unknown(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
+{
+        StoreConfig *config = walk->userdata;
+        _cleanup_free_ char *path = NULL, *place = NULL;
+
+        if (is_setting(walk->key))
+                return refuse_setting(walk);
+        if (config->n_unknown++ >= N_UNKNOWN_MAX)
+                return 0;
+        path = conf_path(walk);
+        if (path)
+                place = string_format("%zu:%zu: %s", walk->key_node->start_mark.line + 1,
+                                      walk->key_node->start_mark.column + 1, path);
+        return place ? strv_extend(&config->unknown, place) : -ENOMEM;
+}
 
 /* Versions: a text, or {version, digest}. */
 
+static int read_version(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
+{
+        const char *s = conf_scalar(node);
+
+        if (!s || !version_is_valid(s))
+                return conf_bad(walk, node, "must be a version, or {version: …, digest: …}");
+        *(const char **) target = s;
+        return 0;
+}
+
+static int read_digest(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
+{
+        const char *s = conf_scalar(node);
+
+        if (!s || !digest_is_valid(s))
+                return conf_bad(walk, node, "must be sha256: and 64 hexadecimal digits");
+        *(const char **) target = s;
+        return 0;
+}
+
+static const ConfKey version_keys[] = {
+        { "version", YAML_NO_NODE, read_version, offsetof(VersionItem, version) },
+        { "digest", YAML_NO_NODE, read_digest, offsetof(VersionItem, digest) },
+        { .key = NULL, .handler = note_unknown },
+};
+
 static int version_node(ConfWalk *walk, yaml_node_t *node, VersionItem *ret)
 {
-        yaml_node_t *version = node, *digest = NULL;
+        int r = 0;
 
-        if (node->type == YAML_MAPPING_NODE) {
-                version = conf_get(walk->document, node, "version");
-                digest = conf_get(walk->document, node, "digest");
-        }
-        ret->version = version ? (char *) conf_scalar(version) : NULL;
-        ret->digest = digest ? (char *) conf_scalar(digest) : NULL;
-        if (!ret->version || !version_is_valid(ret->version))
-                return conf_bad(walk, version ?: node, "must be a version, or {version: …, digest: …}");
-        if (digest && (!ret->digest || !digest_is_valid(ret->digest)))
-                return conf_bad(walk, digest, "must be sha256: and 64 hexadecimal digits");
-        return 0;
+        if (node->type == YAML_MAPPING_NODE)
+                r = conf_walk(walk, node, version_keys, ARRAY_SIZE(version_keys), ret);
+        return r == 0 && !ret->version ? read_version(walk, NULL, node, &ret->version) : r;
 }
 
 static int read_versions(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
@@ -262,16 +312,19 @@ static const ConfKey track_keys[] = {
         { "worker_versions", YAML_SEQUENCE_NODE, read_versions },
         { "settings", YAML_MAPPING_NODE, conf_mapping, .table = setting_keys,
           .n_table = ARRAY_SIZE(setting_keys) },
+        { .key = NULL, .handler = note_unknown },
 };
 
 static int read_track(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
 {
-        ChannelWalk *channel = walk->userdata;
+        ChannelWalk *channel = target;
         StoreTrack *track;
         int r;
 
+        if (is_setting(walk->key) && node->type != YAML_MAPPING_NODE)
+                return refuse_setting(walk);
         if (!slug_is_valid(walk->key))
-                return conf_bad(walk, node, "is not the name of a track");
+                return conf_bad(walk, walk->key_node, "is not the name of a track");
         if (channel->config->n_tracks >= N_TRACKS_MAX)
                 return conf_bad(walk, node, "there are too many tracks");
         track = calloc(1, sizeof(StoreTrack));
@@ -298,7 +351,7 @@ static int read_track(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, voi
 static const ConfKey channel_keys[] = {
         { "shared_queue", YAML_NO_NODE, note_ports },
         { "settings", YAML_MAPPING_NODE, NULL }, /* read before */
-        { .key = NULL, .type = YAML_MAPPING_NODE, .handler = read_track },
+        { .key = NULL, .handler = read_track },
 };
 
 static int read_channel_settings(ConfWalk *walk, yaml_node_t *node, ChannelWalk *channel)
@@ -315,25 +368,21 @@ static int read_channel_settings(ConfWalk *walk, yaml_node_t *node, ChannelWalk 
                 return 0;
         below.parent = walk;
         below.key = "settings";
-        if (settings->type != YAML_MAPPING_NODE)
-                return conf_bad(&below, settings, "must be a mapping of keys to values");
         return conf_walk(&below, settings, setting_keys, ARRAY_SIZE(setting_keys), &channel->base);
 }
 
 static int read_channel(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
 {
         ChannelWalk channel = { .config = target, .channel = channel_from_string(walk->key) };
-        ConfWalk below = *walk;
         int r;
 
         if (channel.channel == _CHANNEL_INVALID)
-                return conf_bad(walk, node,
+                return conf_bad(walk, walk->key_node,
                                 "is not a channel: test_runners, static_analyzers, representers, "
                                 "builders");
-        below.userdata = &channel;
-        r = read_channel_settings(&below, node, &channel);
+        r = read_channel_settings(walk, node, &channel);
         if (r == 0)
-                r = conf_walk(&below, node, channel_keys, ARRAY_SIZE(channel_keys), target);
+                r = conf_walk(walk, node, channel_keys, ARRAY_SIZE(channel_keys), &channel);
         track_done(&channel.base);
         return r;
 }
@@ -351,14 +400,13 @@ static const ConfKey time_keys[] = {
         TIME("queue", queue_usec, 24),   TIME("setup", setup_usec, 1),
         TIME("margin", margin_usec, 24), TIME("heartbeat", heartbeat_usec, 1),
         TIME("dead", dead_usec, 1),      TIME("registry", registry_usec, 24),
-        TIME("build", build_usec, 24),   { .key = NULL, .handler = unknown_setting },
+        TIME("build", build_usec, 24),
 };
 
 static const ConfKey peer_keys[] = {
         { "requests", YAML_SCALAR_NODE, conf_uint, offsetof(PeerLimits, requests), 0, 10000000 },
         { "memory", YAML_SCALAR_NODE, conf_size, offsetof(PeerLimits, memory_bytes), 0, 64 * GIB },
         { "rate", YAML_SCALAR_NODE, conf_uint, offsetof(PeerLimits, rate), 0, USEC_PER_SEC },
-        { .key = NULL, .handler = unknown_setting },
 };
 
 #define PEER(key_, scope_)                                                                    \
@@ -368,7 +416,17 @@ static const ConfKey peer_keys[] = {
                 .table = peer_keys, .n_table = ARRAY_SIZE(peer_keys)                          \
         }
 
-static const ConfKey any_channel[] = { { .key = NULL, .type = YAML_MAPPING_NODE, .handler = read_channel } };
+static const ConfKey any_channel[] = { { .key = NULL, .handler = read_channel } };
+
+static int note_other(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
+{
+        StoreConfig *config = walk->userdata;
+
+        if (!string_after(walk->key, "aws_"))
+                return note_unknown(walk, key, node, target);
+        config->has_aws = true;
+        return 0;
+}
 
 static const ConfKey file_keys[] = {
         { "loopback_roles", YAML_SEQUENCE_NODE, read_roles, offsetof(StoreConfig, loopback_roles) },
@@ -381,20 +439,8 @@ static const ConfKey file_keys[] = {
         PEER("connection_limits", PEER_CONNECTION),
         { "workers", YAML_MAPPING_NODE, conf_mapping, .table = any_channel,
           .n_table = ARRAY_SIZE(any_channel) },
+        { .key = NULL, .handler = note_other },
 };
-
-static void on_unknown(const ConfWalk *walk, const yaml_node_t *key)
-{
-        StoreConfig *config = walk->parent->key ? NULL : walk->userdata;
-        _cleanup_free_ char *path = conf_path(walk);
-        int r = 0;
-
-        if (config && string_after(walk->key, "aws_"))
-                config->has_aws = true;
-        else if (config && path && strv_length(config->unknown) < N_UNKNOWN_MAX)
-                r = strv_extend(&config->unknown, path);
-        (void) r; /* without memory a hint is missing, that is all */
-}
 
 static const StoreConfig defaults = {
         .times = { .queue_usec = 10 * USEC_PER_SEC,
@@ -411,9 +457,7 @@ static const StoreConfig defaults = {
 
 static int walk_file(StoreConfig *config, yaml_document_t *document, ConfError *ret_error)
 {
-        ConfWalk walk = {
-                .document = document, .error = ret_error, .userdata = config, .on_unknown = on_unknown
-        };
+        ConfWalk walk = { .document = document, .error = ret_error, .userdata = config };
         yaml_node_t *root = yaml_document_get_root_node(document);
         int r = conf_walk(&walk, root, file_keys, ARRAY_SIZE(file_keys), config);
 

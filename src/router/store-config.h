@@ -51,7 +51,8 @@ typedef struct StoreConfig {
         size_t n_tracks;
         Hashmap *by_name;        /* of them: "CHANNEL/TRACK" */
         bool has_ports, has_aws; /* keys that mean nothing any more */
-        char **unknown;          /* paths of keys nobody knows */
+        char **unknown;          /* "LINE:COLUMN: PATH" of keys nobody knows: of the first of them */
+        size_t n_unknown;        /* of all */
 } StoreConfig;
 
 /* CONF_BAD, -ENOMEM. */

@@ -85,9 +85,13 @@ static void tell_old_keys(const Store *store)
                            "%s: aws_* keys are not used here: keys belong to the workers, see "
                            "pipeline-worker(8)",
                            store->path);
-        for (char **path = config->unknown; path && *path; path++)
+        for (char **place = config->unknown; place && *place; place++)
                 log_struct(LOG_WARNING, LOG_FIELDS({ "MESSAGE_ID", MSG_ROUTER_FILE_OLD_KEYS }),
-                           "%s: %s: unknown key, kept as it is", store->path, *path);
+                           "%s:%s: unknown key, means nothing and is kept as it is", store->path, *place);
+        if (config->n_unknown > strv_length(config->unknown))
+                log_struct(LOG_WARNING, LOG_FIELDS({ "MESSAGE_ID", MSG_ROUTER_FILE_OLD_KEYS }),
+                           "%s: and %zu more unknown keys", store->path,
+                           config->n_unknown - strv_length(config->unknown));
 }
 
 static void take_config(Store *store, StoreConfig *config)

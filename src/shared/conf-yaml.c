@@ -69,10 +69,12 @@ const char *conf_scalar(const yaml_node_t *node)
         return (const char *) node->data.scalar.value;
 }
 
-yaml_node_t *conf_get(yaml_document_t *document, const yaml_node_t *mapping, const char *key)
+yaml_node_t *conf_get(yaml_document_t *document, const yaml_node_t *node, const char *key)
 {
-        for (yaml_node_pair_t *pair = mapping->data.mapping.pairs.start;
-             pair < mapping->data.mapping.pairs.top; pair++) {
+        if (node->type != YAML_MAPPING_NODE)
+                return NULL;
+        for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top;
+             pair++) {
                 const char *name = conf_scalar(yaml_document_get_node(document, pair->key));
 
                 if (name && streq(name, key))
@@ -188,13 +190,25 @@ static const char *type_name(yaml_node_type_t type)
         }
 }
 
-/* YAML's null where a list or a mapping is wanted (`versions:` and nothing behind it): an empty one. */
 static bool is_null(const yaml_node_t *node)
 {
         const char *s = conf_scalar(node);
 
         return s && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
                (streq(s, "") || streq(s, "~") || streq(s, "null"));
+}
+
+static int refuse_key(ConfWalk *walk, const ConfKey *table, size_t n_table)
+{
+        _cleanup_free_ char *known = strdup("");
+
+        for (size_t i = 0; known && i < n_table; i++) {
+                char *longer = string_format("%s%s%s", known, i > 0 ? ", " : "", table[i].key);
+
+                free(known);
+                known = longer;
+        }
+        return known ? conf_bad(walk, walk->key_node, "there is no such key; there are %s", known) : -ENOMEM;
 }
 
 static int walk_pair(ConfWalk *walk, const ConfKey *table, size_t n_table, yaml_node_pair_t *pair,
@@ -210,28 +224,33 @@ static int walk_pair(ConfWalk *walk, const ConfKey *table, size_t n_table, yaml_
                 return conf_bad(walk, key_node, "a key must be a single value");
         below.parent = walk;
         below.key = name;
+        below.key_node = key_node;
         key = find_key(table, n_table, name);
-        if (!key && walk->on_unknown)
-                walk->on_unknown(&below, key_node);
-        if (!key || !key->handler || (key->type != YAML_SCALAR_NODE && is_null(value)))
+        if (!key)
+                return refuse_key(&below, table, n_table);
+        if (!key->handler || (key->key && key->type != YAML_SCALAR_NODE && is_null(value)))
                 return 0;
         if (key->type != YAML_NO_NODE && value->type != key->type)
                 return conf_bad(&below, value, "must be %s", type_name(key->type));
         return key->handler(&below, key, value, (uint8_t *) target + key->offset);
 }
 
-int conf_walk(ConfWalk *walk, yaml_node_t *mapping, const ConfKey *table, size_t n_table, void *target)
+int conf_walk(ConfWalk *walk, yaml_node_t *node, const ConfKey *table, size_t n_table, void *target)
 {
-        yaml_node_pair_t *first = mapping->data.mapping.pairs.start;
         int r = 0;
 
-        for (yaml_node_pair_t *pair = first; pair < mapping->data.mapping.pairs.top && r == 0; pair++) {
-                const char *name = conf_scalar(yaml_document_get_node(walk->document, pair->key));
+        if (is_null(node))
+                return 0;
+        if (node->type != YAML_MAPPING_NODE)
+                return conf_bad(walk, node, "must be %s", type_name(YAML_MAPPING_NODE));
+        for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+             pair < node->data.mapping.pairs.top && r == 0; pair++) {
+                yaml_node_t *key = yaml_document_get_node(walk->document, pair->key);
+                yaml_node_t *value = yaml_document_get_node(walk->document, pair->value);
+                const char *name = conf_scalar(key);
 
-                if (name && conf_get(walk->document, mapping, name) !=
-                                    yaml_document_get_node(walk->document, pair->value))
-                        return conf_bad(walk, yaml_document_get_node(walk->document, pair->key),
-                                        "the key stands here twice");
+                if (name && conf_get(walk->document, node, name) != value)
+                        return conf_bad(walk, key, "the key stands here twice");
                 r = walk_pair(walk, table, n_table, pair, target);
         }
         return r;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* YAML files, walked by tables: each known key has a handler, a place in a struct and a range. What is wrong
- * is told with line, column and the path of the key; nothing is taken from a file that has something wrong.
- */
+/* YAML files, walked by tables: each known key has a handler, a place in a struct and a range; a key that no
+ * table has is refused, as a misspelt one would silently not hold. What is wrong is told with line, column
+ * and the path of the key; nothing is taken from a file that has something wrong. YAML's null (`settings:`
+ * and nothing behind it) is an empty mapping or list. */
 
 #include "basic/macro.h"
 
@@ -44,18 +45,17 @@ struct ConfKey {
 struct ConfWalk {
         yaml_document_t *document;
         const ConfWalk *parent;
-        const char *key; /* borrowed from the document */
+        const char *key; /* borrowed from the document, as is its node */
+        const yaml_node_t *key_node;
         ConfError *error;
         void *userdata;
-        /* A key no table has, and that was passed over: kept when the file is written again. */
-        void (*on_unknown)(const ConfWalk *walk, const yaml_node_t *key);
 };
 
 /* Text to a document (delete it with yaml_document_delete). CONF_BAD where it is not YAML, not a mapping at
  * the top, or has a second document. An empty file is an empty mapping. */
 int conf_parse(const char *text, size_t size, yaml_document_t *ret, ConfError *ret_error) _warn_unused_;
-/* Walks a mapping by a table. */
-int conf_walk(ConfWalk *walk, yaml_node_t *mapping, const ConfKey *table, size_t n_table,
+/* Walks a mapping by a table. CONF_BAD where the node is none, or what a handler says. */
+int conf_walk(ConfWalk *walk, yaml_node_t *node, const ConfKey *table, size_t n_table,
               void *target) _warn_unused_;
 
 /* Says what is wrong with a node: CONF_BAD, or -ENOMEM. */
@@ -65,8 +65,8 @@ char *conf_path(const ConfWalk *walk);
 
 /* The text of a scalar, borrowed; NULL where the node is none, or holds NUL. */
 const char *conf_scalar(const yaml_node_t *node);
-/* The value of a key in a mapping, or NULL. */
-yaml_node_t *conf_get(yaml_document_t *document, const yaml_node_t *mapping, const char *key);
+/* The value of a key in a mapping; NULL where there is no such key, or the node is no mapping. */
+yaml_node_t *conf_get(yaml_document_t *document, const yaml_node_t *node, const char *key);
 
 /* Handlers */
 int conf_mapping(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target);

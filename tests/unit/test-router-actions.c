@@ -327,6 +327,13 @@ static void test_roles_are_asked_for(void **state)
         assert_non_null(world_next_of(w, "liar", PEER_REFUSED));
 }
 
+static void assert_status(const World *w, const char *expected)
+{
+        _cleanup_free_ char *text = router_status_text(w->router);
+
+        assert_string_equal(text, expected);
+}
+
 static void test_a_bad_file_is_not_loaded(void **state)
 {
         World *w = *state;
@@ -341,6 +348,7 @@ static void test_a_bad_file_is_not_loaded(void **state)
         reply(w, "a", 400);
         assert_int_equal(w->n_reloads, 1);
         assert_versions(w, "ruby", "[\"v1\",\"v9\"]");
+        assert_status(w, "0 workers, 0 jobs running, 0 waiting; the file has a fault and was not reloaded");
         /* Nor is a file that has become bad written over. */
         world_add_worker(w, "ruby-1", "'ruby'", 1);
         deploy(w, "a", "ruby", "v2");

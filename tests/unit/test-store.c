@@ -145,6 +145,20 @@ static void assert_bad(File *f, const char *text, const char *expected)
         assert_string_equal(f->error + strlen(f->path), expected);
 }
 
+/* What was passed over, "LINE:COLUMN: PATH LINE:COLUMN: PATH …". */
+static void assert_unknown(const File *f, const char *expected)
+{
+        _cleanup_free_ char *got = strdup("");
+
+        for (char **place = store_config(f->store)->unknown; place && *place; place++) {
+                char *longer = string_format("%s%s%s", got, *got ? " " : "", *place);
+
+                free(got);
+                got = longer;
+        }
+        assert_string_equal(got, expected);
+}
+
 static size_t n_files(const File *f)
 {
         DIR *folder = opendir(f->folder);
@@ -219,7 +233,8 @@ static void test_the_ancestors_file_is_read(void **state)
         File *f = *state;
 
         open_store(f,
-                   "aws_region: eu-west-1\nworkers:\n  static_analyzers:\n    shared_queue: 5560\n"
+                   "aws_access_key_id: x\naws_region: eu-west-1\nanalyzer_suffix: -dev\nworkers:\n  "
+                   "static_analyzers:\n    shared_queue: 5560\n"
                    "  test_runners:\n    shared_queue: 5570\n    8th:\n      queue: 5571\n"
                    "      worker_versions:\n      - git-b6ea39c\n      - git-da69496\n    x86-64-assembly:\n"
                    "      queue: 5572\n      worker_versions: []\n");
@@ -228,6 +243,7 @@ static void test_the_ancestors_file_is_read(void **state)
         assert_true(store_config(f->store)->has_ports);
         assert_non_null(store_config_track(store_config(f->store), CHANNEL_TEST_RUNNERS, "x86-64-assembly"));
         assert_null(store_config_track(store_config(f->store), CHANNEL_STATIC_ANALYZERS, "shared_queue"));
+        assert_unknown(f, "3:1: analyzer_suffix");
 }
 
 static void test_settings_are_layered(void **state)
@@ -285,6 +301,68 @@ static void test_the_canary_is_layered(void **state)
         }
 }
 
+/* Nothing behind a name: a track without versions, a channel without tracks. */
+static void test_an_empty_track_is_one(void **state)
+{
+        File *f = *state;
+
+        open_store(f, "workers:\n  representers:\n  test_runners:\n    ruby:\n    c: ~\n");
+        assert_non_null(store_config_track(store_config(f->store), CHANNEL_TEST_RUNNERS, "ruby"));
+        assert_non_null(store_config_track(store_config(f->store), CHANNEL_TEST_RUNNERS, "c"));
+        assert_unknown(f, "");
+}
+
+static void test_keys_nobody_knows_are_told(void **state)
+{
+        File *f = *state;
+
+        open_store(f, "ours: {a: 1}\nworkers:\n  test_runners:\n    ruby:\n      note: mine\n"
+                      "      worker_versions:\n      - {version: v1, by: me}\n");
+        assert_unknown(f, "1:1: ours 5:7: workers.test_runners.ruby.note "
+                          "7:23: workers.test_runners.ruby.worker_versions.by");
+}
+
+static void test_of_many_keys_nobody_knows_some_are_told(void **state)
+{
+        _cleanup_(buffer_done) Buffer text = {};
+        File *f = *state;
+
+        for (int i = 0; i < 30; i++) {
+                _cleanup_free_ char *line = string_format("a%d: 1\n", i);
+
+                assert_int_equal(buffer_append(&text, line, strlen(line), SIZE_MAX), 0);
+        }
+        assert_int_equal(buffer_append(&text, "", 1, SIZE_MAX), 0);
+        open_store(f, (const char *) text.data);
+        assert_int_equal(strv_length(store_config(f->store)->unknown), 20);
+        assert_int_equal(store_config(f->store)->n_unknown, 30);
+}
+
+/* What is shown in comments, taken out of them, is right. */
+static void test_the_template_is_right(void **state)
+{
+        _cleanup_free_ char *path = string_format("%s/src/router/router.yml", getenv("PROJECT")),
+                            *text = NULL;
+        File *f = *state;
+        char *shown, *last;
+
+        assert_int_equal(read_file_at(AT_FDCWD, path, SIZE_MAX, &text, NULL), 0);
+        shown = strstr(text, "# loopback_roles");
+        assert_non_null(shown);
+        last = strstr(shown, "\nworkers: {}\n");
+        assert_non_null(last);
+        last[1] = '\0';
+        for (char *line = shown; line && *line == '#';
+             line = strchr(line, '\n'), line = line ? line + 1 : NULL)
+                *line = ' ';
+        write_text(f, shown);
+        assert_int_equal(store_open(f->path, NULL, &f->store, &f->error), 0);
+        assert_unknown(f, "");
+        assert_int_equal(store_config_track(store_config(f->store), CHANNEL_TEST_RUNNERS, "ruby")
+                                 ->settings.limits.memory_bytes,
+                         UINT64_C(1) << 30);
+}
+
 static void test_bad_files_are_refused_with_a_place(void **state)
 {
         static const struct {
@@ -295,10 +373,10 @@ static void test_bad_files_are_refused_with_a_place(void **state)
                 { "- a\n", ":1:1: must be a mapping of keys to values" },
                 { "a: 1\n---\nb: 1\n", ":3:1: a second document" },
                 { "workers: 3\n", ":1:10: workers: must be a mapping of keys to values" },
-                { "workers: {dancers: {}}\n", ":1:20: workers.dancers: is not a channel: test_runners, "
+                { "workers: {dancers: {}}\n", ":1:11: workers.dancers: is not a channel: test_runners, "
                                               "static_analyzers, representers, builders" },
                 { "workers:\n  test_runners:\n    ru/by: {}\n",
-                  ":3:12: workers.test_runners.ru/by: is not the name of a track" },
+                  ":3:5: workers.test_runners.ru/by: is not the name of a track" },
                 { "workers:\n  test_runners:\n    ruby: {worker_versions: v1}\n",
                   ":3:29: workers.test_runners.ruby.worker_versions: must be a list" },
                 { "workers:\n  test_runners:\n    ruby:\n      worker_versions:\n      - ok\n      - no/t\n",
@@ -306,10 +384,30 @@ static void test_bad_files_are_refused_with_a_place(void **state)
                   "digest: …}" },
                 { "workers:\n  test_runners:\n    ruby:\n      worker_versions: [{version: v1, digest: "
                   "x}]\n",
-                  ":4:47: workers.test_runners.ruby.worker_versions: must be sha256: and 64 hexadecimal "
+                  ":4:47: workers.test_runners.ruby.worker_versions.digest: must be sha256: and 64 "
+                  "hexadecimal "
                   "digits" },
                 { "workers:\n  test_runners:\n    ruby:\n      settings: {memroy: 3G}\n",
-                  ":4:26: workers.test_runners.ruby.settings.memroy: there is no such setting" },
+                  ":4:18: workers.test_runners.ruby.settings.memroy: there is no such key; there are "
+                  "execution_timeout, execution_timeout_max, memory, processes, cpu_percent, output, "
+                  "result, "
+                  "written, inodes, open_files, profile, entrypoint, canary, late_success" },
+                { "peer_limits: {reqests: 3}\n",
+                  ":1:15: peer_limits.reqests: there is no such key; there are requests, memory, rate" },
+                { "workers:\n  test_runners:\n    ruby: v1\n",
+                  ":3:11: workers.test_runners.ruby: must be a mapping of keys to values" },
+                { "workers:\n  dancers:\n", ":2:3: workers.dancers: is not a channel: test_runners, "
+                                            "static_analyzers, representers, builders" },
+                { "workers:\n  test_runners:\n    ruby: {worker_versions: [{digest: x}]}\n",
+                  ":3:39: workers.test_runners.ruby.worker_versions.digest: must be sha256: and 64 "
+                  "hexadecimal digits" },
+                { "workers:\n  test_runners:\n    ruby: {worker_versions: [{by: me}]}\n",
+                  ":3:30: workers.test_runners.ruby.worker_versions: must be a version, or {version: …, "
+                  "digest: …}" },
+                { "workers:\n  test_runners:\n    settings: {canary: {exercise: a, input: b, version: "
+                  "v1}}\n",
+                  ":3:24: workers.test_runners.settings.canary: must be on, off, or {exercise: …, input: "
+                  "URI}" },
                 { "workers:\n  test_runners:\n    settings: {memory: lots}\n",
                   ":3:24: workers.test_runners.settings.memory: must be a size like 500K, 3G or a number of "
                   "bytes" },
@@ -332,6 +430,30 @@ static void test_bad_files_are_refused_with_a_place(void **state)
 
         for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
                 assert_bad(*state, bad[i].text, bad[i].error);
+}
+
+/* It would silently not hold. */
+static void test_a_setting_out_of_its_place_is_refused(void **state)
+{
+        static const struct {
+                const char *text, *place;
+        } bad[] = {
+                { "workers:\n  test_runners:\n    ruby:\n      memory: 1G\n      worker_versions: [v1]\n",
+                  "4:7: workers.test_runners.ruby.memory" },
+                { "workers:\n  test_runners:\n    ruby:\n      canary: {exercise: a, input: b}\n",
+                  "4:7: workers.test_runners.ruby.canary" },
+                { "workers:\n  test_runners:\n    execution_timeout: 5s\n",
+                  "3:5: workers.test_runners.execution_timeout" },
+                { "workers: {}\nlate_success: yes\n", "2:1: late_success" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                _cleanup_free_ char *error = string_format(
+                        ":%s: is a setting, and holds only below `settings:` of a track or a channel",
+                        bad[i].place);
+
+                assert_bad(*state, bad[i].text, error);
+        }
 }
 
 static void test_a_bad_reload_changes_nothing(void **state)
@@ -485,7 +607,12 @@ int main(void)
                 TEST(test_the_ancestors_file_is_read),
                 TEST(test_settings_are_layered),
                 TEST(test_the_canary_is_layered),
+                TEST(test_an_empty_track_is_one),
+                TEST(test_keys_nobody_knows_are_told),
+                TEST(test_of_many_keys_nobody_knows_some_are_told),
+                TEST(test_the_template_is_right),
                 TEST(test_bad_files_are_refused_with_a_place),
+                TEST(test_a_setting_out_of_its_place_is_refused),
                 TEST(test_a_bad_reload_changes_nothing),
                 TEST(test_a_change_leaves_the_rest),
                 TEST(test_a_change_is_made_to_the_file_as_it_is_now),
