@@ -139,3 +139,16 @@ int strv_extend(char ***strv, const char *s)
         *strv = grown;
         return 0;
 }
+
+char *strv_join(char *const *strv, const char *separator)
+{
+        char *text = strdup("");
+
+        for (char *const *s = strv; text && s && *s; s++) {
+                char *longer = string_format("%s%s%s", text, s == strv ? "" : separator, *s);
+
+                free(text);
+                text = longer;
+        }
+        return text;
+}

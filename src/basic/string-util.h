@@ -34,6 +34,8 @@ size_t strv_length(char *const *strv);
 bool strv_contains(char *const *strv, const char *s);
 /* Adds a copy at the end; *strv may be NULL. */
 int strv_extend(char ***strv, const char *s) _warn_unused_;
+/* All, with the separator between, as a new string; NULL without memory. */
+char *strv_join(char *const *strv, const char *separator);
 
 static inline void strv_freep(char ***strv)
 {

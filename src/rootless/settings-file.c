@@ -45,40 +45,62 @@ static char *strip(char *s)
         return s;
 }
 
-static int refuse(const char *name, unsigned line, const char *what, const char *form, char **ret_error)
-{
-        *ret_error = string_format("%s:%u: %s%s", name, line, what, form);
-        return *ret_error ? SETTINGS_BAD : -ENOMEM;
-}
-
-/* A file, and the line of it that is read. */
+/* A file, the line of it that is read, and the key in it. */
 typedef struct Place {
         const char *name;
         unsigned line;
+        const char *key;
 } Place;
 
-static int parse_line(const SettingsTable *table, char *text, const Place *place, void *target,
-                      char **ret_error)
+/* Consumes `what`. */
+static int refuse(const Place *place, char *what, char **ret_error)
+{
+        _cleanup_free_ char *message = what;
+
+        *ret_error = message ? string_format("%s:%u: %s: %s", place->name, place->line, place->key, message)
+                             : NULL;
+        return *ret_error ? SETTINGS_BAD : -ENOMEM;
+}
+
+static int refuse_key(const SettingsTable *table, const Place *place, char **ret_error)
+{
+        _cleanup_(strv_freep) char **names = NULL;
+        _cleanup_free_ char *known = NULL;
+
+        for (size_t i = 0; i < table->n_keys; i++)
+                if (strv_extend(&names, table->keys[i].key) < 0)
+                        return -ENOMEM;
+        known = strv_join(names, ", ");
+        if (!known)
+                return -ENOMEM;
+        return refuse(place, string_format("there is no such key; there are %s", known), ret_error);
+}
+
+static int parse_line(const SettingsTable *table, char *text, Place *place, void *target, char **ret_error)
 {
         char *value = strchr(text, '=');
-        const char *key;
 
+        place->key = text;
         if (!value)
-                return refuse(place->name, place->line, "not KEY=VALUE", "", ret_error);
+                return refuse(place, strdup("must be KEY=VALUE"), ret_error);
         *value++ = '\0';
-        key = strip(text);
+        value = strip(value);
+        place->key = strip(text);
         for (size_t i = 0; i < table->n_keys; i++) {
                 const SettingKey *known = &table->keys[i];
                 int r;
 
-                if (!streq(known->key, key))
+                if (!streq(known->key, place->key))
                         continue;
-                r = known->parse(strip(value), (char *) target + known->offset);
+                r = known->parse(value, (char *) target + known->offset);
+                if (r == -ERANGE)
+                        return refuse(place, string_format("is too large: %s", value), ret_error);
                 if (r < 0 && r != -ENOMEM)
-                        return refuse(place->name, place->line, "wanted here: ", known->form, ret_error);
+                        return refuse(place, string_format("must be %s, not %s", known->form, value),
+                                      ret_error);
                 return r;
         }
-        return refuse(place->name, place->line, "unknown key", "", ret_error);
+        return refuse_key(table, place, ret_error);
 }
 
 static int parse_lines(const SettingsTable *table, char *text, const char *name, void *target,

@@ -36,7 +36,7 @@ typedef struct SettingsTable {
 /* All as it is without a file. */
 void settings_defaults(const SettingsTable *table, void *ret);
 /* Pure: reads text (which is taken apart) over the defaults. `name` is what errors call it. SETTINGS_BAD:
- * `ret_error` is a new string with file, line, and what is wrong. */
+ * `ret_error` is a new string with file, line, key, and what is wrong. */
 enum {
         SETTINGS_BAD = 1,
 };

@@ -200,14 +200,13 @@ static bool is_null(const yaml_node_t *node)
 
 static int refuse_key(ConfWalk *walk, const ConfKey *table, size_t n_table)
 {
-        _cleanup_free_ char *known = strdup("");
+        _cleanup_(strv_freep) char **names = NULL;
+        _cleanup_free_ char *known = NULL;
 
-        for (size_t i = 0; known && i < n_table; i++) {
-                char *longer = string_format("%s%s%s", known, i > 0 ? ", " : "", table[i].key);
-
-                free(known);
-                known = longer;
-        }
+        for (size_t i = 0; i < n_table; i++)
+                if (strv_extend(&names, table[i].key) < 0)
+                        return -ENOMEM;
+        known = strv_join(names, ", ");
         return known ? conf_bad(walk, walk->key_node, "there is no such key; there are %s", known) : -ENOMEM;
 }
 
@@ -263,8 +262,37 @@ int conf_mapping(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *ta
         return conf_walk(walk, node, key->table, key->n_table, target);
 }
 
+/* Units, the largest first; the last has size 1. */
+typedef struct Unit {
+        const char *name;
+        uint64_t size;
+} Unit;
+
+static const Unit no_units[] = { { "", 1 } };
+static const Unit size_units[] = {
+        { "T", UINT64_C(1) << 40 }, { "G", 1 << 30 }, { "M", 1 << 20 }, { "K", 1 << 10 }, { "", 1 }
+};
+static const Unit span_units[] = { { "d", 86400 * USEC_PER_SEC }, { "h", 3600 * USEC_PER_SEC },
+                                   { "min", 60 * USEC_PER_SEC },  { "s", USEC_PER_SEC },
+                                   { "ms", USEC_PER_MSEC },       { "us", 1 } };
+
+/* A value as it would be written: in the largest unit that it is a multiple of. */
+static char *value_text(uint64_t value, const Unit *units)
+{
+        while (units->size > 1 && (value == 0 || value % units->size != 0))
+                units++;
+        return string_format("%" PRIu64 "%s", value / units->size, units->name);
+}
+
+static int refuse_value(ConfWalk *walk, const ConfKey *key, const yaml_node_t *node, const Unit *units)
+{
+        _cleanup_free_ char *min = value_text(key->min, units), *max = value_text(key->max, units);
+
+        return min && max ? conf_bad(walk, node, "is out of range: %s to %s", min, max) : -ENOMEM;
+}
+
 static int conf_number(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target,
-                       int (*parse)(const char *s, uint64_t *ret), const char *form)
+                       int (*parse)(const char *s, uint64_t *ret), const Unit *units, const char *form)
 {
         const char *s = conf_scalar(node);
         uint64_t value;
@@ -273,8 +301,7 @@ static int conf_number(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, vo
         if (r == -EINVAL)
                 return conf_bad(walk, node, "must be %s", form);
         if (r < 0 || value < key->min || (key->max > 0 && value > key->max))
-                return conf_bad(walk, node, "is out of range: %" PRIu64 " to %" PRIu64 "%s", key->min,
-                                key->max, parse == parse_time_span ? " microseconds" : "");
+                return refuse_value(walk, key, node, units);
         *(uint64_t *) target = value;
         return 0;
 }
@@ -286,17 +313,18 @@ static int parse_any_uint64(const char *s, uint64_t *ret)
 
 int conf_uint(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
 {
-        return conf_number(walk, key, node, target, parse_any_uint64, "a whole number");
+        return conf_number(walk, key, node, target, parse_any_uint64, no_units, "a whole number");
 }
 
 int conf_size(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
 {
-        return conf_number(walk, key, node, target, parse_size, "a size like 500K, 3G or a number of bytes");
+        return conf_number(walk, key, node, target, parse_size, size_units,
+                           "a size like 500K, 3G or a number of bytes");
 }
 
 int conf_span(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
 {
-        return conf_number(walk, key, node, target, parse_time_span,
+        return conf_number(walk, key, node, target, parse_time_span, span_units,
                            "a time like 20s, 500ms, 2min or a number of seconds");
 }
 

@@ -287,7 +287,9 @@ static void test_escape_is_cut(void **state)
 static void test_string_arrays(void **state)
 {
         _cleanup_(strv_freep) char **strv = NULL;
+        _cleanup_free_ char *none = strv_join(NULL, ", "), *joined = NULL;
 
+        assert_string_equal(none, "");
         assert_int_equal(strv_length(NULL), 0);
         assert_false(strv_contains(NULL, "a"));
         assert_int_equal(strv_extend(&strv, "a"), 0);
@@ -295,6 +297,9 @@ static void test_string_arrays(void **state)
         assert_int_equal(strv_length(strv), 2);
         assert_true(strv_contains(strv, ""));
         assert_false(strv_contains(strv, "b"));
+        assert_int_equal(strv_extend(&strv, "b"), 0);
+        joined = strv_join(strv, ", ");
+        assert_string_equal(joined, "a, , b");
 }
 
 static void test_numbers(void **state)

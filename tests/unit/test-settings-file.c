@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Files of KEY=VALUE lines: what is read, and that what is wrong is told with its line and key. */
+
+#include "rootless/settings-file.h"
+
+#include "basic/string-util.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+typedef struct Settings {
+        uint64_t number, bytes;
+} Settings;
+
+static const SettingKey keys[] = {
+        { "Number", setting_number, offsetof(Settings, number), "a number" },
+        { "Bytes", setting_bytes, offsetof(Settings, bytes), "bytes, such as 512M" },
+};
+
+static int parse(const char *text, Settings *ret, char **ret_error)
+{
+        _cleanup_free_ char *copy = strdup(text); /* it is taken apart */
+
+        return settings_parse(copy, "some.conf", keys, ARRAY_SIZE(keys), ret, ret_error);
+}
+
+static void test_keys_are_read(void **state)
+{
+        _cleanup_free_ char *error = NULL;
+        Settings settings = { .number = 7 };
+
+        assert_int_equal(parse("# Number=1\n\n Bytes = 2K \n", &settings, &error), 0);
+        assert_int_equal(settings.number, 7);
+        assert_int_equal(settings.bytes, 2048);
+}
+
+static void test_what_is_wrong_is_told_with_its_place(void **state)
+{
+        static const struct {
+                const char *text, *error;
+        } bad[] = {
+                { "\nNumber", "some.conf:2: Number: must be KEY=VALUE" },
+                { "Number=1\nNumbre=2",
+                  "some.conf:2: Numbre: there is no such key; there are Number, Bytes" },
+                { "Number=many", "some.conf:1: Number: must be a number, not many" },
+                { "Bytes=", "some.conf:1: Bytes: must be bytes, such as 512M, not " },
+                { "Number=99999999999", "some.conf:1: Number: is too large: 99999999999" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+                _cleanup_free_ char *error = NULL;
+                Settings settings;
+
+                assert_int_equal(parse(bad[i].text, &settings, &error), SETTINGS_BAD);
+                assert_string_equal(error, bad[i].error);
+        }
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_keys_are_read),
+                cmocka_unit_test(test_what_is_wrong_is_told_with_its_place),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
