@@ -73,50 +73,54 @@ int ctl_registry_lock(const Ctl *ctl, const CtlVerb *verb, const char *channel, 
         return 0;
 }
 
-/* Reads a blob and hands it to its parser. */
-static int read_blob(const CtlVerb *verb, const OciLayout *layout, const char *digest, size_t size_max,
-                     char **ret, size_t *ret_size)
+static int bad_image(char *error, char **ret_error)
+{
+        *ret_error = error;
+        return error ? CTL_FAILED : -ENOMEM;
+}
+
+static int read_blob(const OciLayout *layout, const char *digest, size_t size_max, char **ret,
+                     size_t *ret_size, char **ret_error)
 {
         int r = oci_layout_read_blob(layout, digest, size_max, ret, ret_size);
 
         if (r == OCI_LAYOUT_NO_BLOB)
-                return ctl_fail(verb, CTL_FAILED, "the blob %s is missing", digest);
+                return bad_image(string_format("the blob %s is missing", digest), ret_error);
         if (r < 0)
-                return ctl_fail(verb, CTL_FAILED, "the blob %s cannot be read: %s", digest, strerror(-r));
+                return bad_image(string_format("the blob %s cannot be read: %s", digest, strerror(-r)),
+                                 ret_error);
         return 0;
 }
 
-static int inspect_config(const CtlVerb *verb, const OciLayout *layout, const char *digest)
+static int inspect_config(const OciLayout *layout, const char *digest, char **ret_error)
 {
         _cleanup_(image_config_done) ImageConfig config = {};
-        _cleanup_free_ char *text = NULL, *error = NULL;
+        _cleanup_free_ char *text = NULL;
         size_t size;
         int r;
 
-        r = read_blob(verb, layout, digest, IMAGE_CONFIG_SIZE_MAX, &text, &size);
+        r = read_blob(layout, digest, IMAGE_CONFIG_SIZE_MAX, &text, &size, ret_error);
         if (r != 0)
                 return r;
-        r = image_config_parse(text, size, &config, &error);
-        return r == IMAGE_BAD ? ctl_fail(verb, CTL_FAILED, "%s", error) : r;
+        r = image_config_parse(text, size, &config, ret_error);
+        return r == IMAGE_BAD ? CTL_FAILED : r;
 }
 
-int ctl_registry_inspect(const CtlVerb *verb, const OciLayout *layout, const char *digest, CtlImage *ret)
+int ctl_registry_inspect(const OciLayout *layout, const char *digest, CtlImage *ret, char **ret_error)
 {
         _cleanup_(image_manifest_done) ImageManifest manifest = {};
-        _cleanup_free_ char *text = NULL, *error = NULL;
+        _cleanup_free_ char *text = NULL;
         size_t size;
         CtlImage image;
         int r;
 
-        r = read_blob(verb, layout, digest, IMAGE_MANIFEST_SIZE_MAX, &text, &size);
+        r = read_blob(layout, digest, IMAGE_MANIFEST_SIZE_MAX, &text, &size, ret_error);
         if (r != 0)
                 return r;
-        r = image_manifest_parse(text, size, &manifest, &error);
-        if (r == IMAGE_BAD)
-                return ctl_fail(verb, CTL_FAILED, "%s", error);
-        if (r < 0)
-                return r;
-        r = inspect_config(verb, layout, manifest.config.digest);
+        r = image_manifest_parse(text, size, &manifest, ret_error);
+        if (r != 0)
+                return r == IMAGE_BAD ? CTL_FAILED : r;
+        r = inspect_config(layout, manifest.config.digest, ret_error);
         if (r != 0)
                 return r;
         image = (CtlImage){ .n_layers = manifest.n_layers, .size = size + manifest.config.size };

@@ -17,13 +17,13 @@ int ctl_registry_lock(const Ctl *ctl, const CtlVerb *verb, const char *channel, 
                       char **ret_path, int *ret_fd) _warn_unused_;
 
 /* What can be said of an image in a layout: its layers' number, and the bytes of all its blobs. CTL_FAILED
- * (said) where it is none that could be run. */
+ * where it is none that could be run: `ret_error` is a new string that says why. */
 typedef struct CtlImage {
         size_t n_layers;
         uint64_t size;
 } CtlImage;
-int ctl_registry_inspect(const CtlVerb *verb, const OciLayout *layout, const char *digest,
-                         CtlImage *ret) _warn_unused_;
+int ctl_registry_inspect(const OciLayout *layout, const char *digest, CtlImage *ret,
+                         char **ret_error) _warn_unused_;
 
 /* "45.7 MB", into `ret` of CTL_SIZE_SIZE bytes. */
 #define CTL_SIZE_SIZE 32U

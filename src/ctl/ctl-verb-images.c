@@ -18,9 +18,11 @@
 typedef struct Listing {
         const CtlVerb *verb;
         const Ctl *ctl;
-        const char *channel, *track; /* NULL: all */
+        const char *only_channel, *only_track; /* NULL: all */
+        const char *channel, *track;           /* that are being listed */
         CtlTable table;
         json_object *array;
+        bool is_short; /* something could not be listed, and that was said */
 } Listing;
 
 static void listing_done(Listing *listing)
@@ -29,68 +31,81 @@ static void listing_done(Listing *listing)
         json_object_put(listing->array);
 }
 
-static int add_json(json_object *array, const char *channel, const char *track, const char *version,
-                    const char *digest, uint64_t size)
+static int add_json(Listing *listing, const char *version, const char *digest, uint64_t size)
 {
         _cleanup_json_ json_object *object = json_object_new_object();
 
-        if (!object || json_add_text(object, "channel", channel) < 0 ||
-            json_add_text(object, "track", track) < 0 || json_add_text(object, "version", version) < 0 ||
-            json_add_text(object, "digest", digest) < 0 || json_add_uint(object, "size", size) < 0 ||
-            json_object_array_add(array, object) < 0)
+        if (!object || json_add_text(object, "channel", listing->channel) < 0 ||
+            json_add_text(object, "track", listing->track) < 0 ||
+            json_add_text(object, "version", version) < 0 || json_add_text(object, "digest", digest) < 0 ||
+            json_add_uint(object, "size", size) < 0 || json_object_array_add(listing->array, object) < 0)
                 return -ENOMEM;
         object = NULL;
         return 0;
 }
 
-static int add_version(Listing *listing, const char *channel, const char *track, const char *version,
-                       const char *digest, uint64_t size)
+static int add_version(Listing *listing, const char *version, const char *digest, uint64_t size)
 {
         char short_digest[SHORT_DIGEST + 1], size_text[CTL_SIZE_SIZE];
 
         if (listing->ctl->json)
-                return add_json(listing->array, channel, track, version, digest, size);
+                return add_json(listing, version, digest, size);
         (void) snprintf(short_digest, sizeof(short_digest), "%s", digest);
         ctl_format_size(size, size_text);
-        return ctl_table_add(&listing->table,
-                             (const char *const[]){ channel, track, version, short_digest, size_text });
+        return ctl_table_add(&listing->table, (const char *const[]){ listing->channel, listing->track,
+                                                                     version, short_digest, size_text });
 }
 
-static int add_layout(Listing *listing, const char *channel, const char *track, const OciLayout *layout)
+static int add_image(Listing *listing, const OciLayout *layout, const OciImage *image)
 {
-        const OciImage *images;
-        size_t n;
-        int r = 0;
+        _cleanup_free_ char *error = NULL;
+        CtlImage found;
+        int r = ctl_registry_inspect(layout, image->digest, &found, &error);
 
-        images = oci_layout_images(layout, &n);
-        for (size_t i = 0; i < n && r >= 0; i++) {
-                CtlImage image = {};
-
-                r = ctl_registry_inspect(listing->verb, layout, images[i].digest,
-                                         &image); /* what is wrong was said */
-                for (char **tag = images[i].tags; r >= 0 && tag && *tag; tag++)
-                        r = add_version(listing, channel, track, *tag, images[i].digest, image.size);
+        listing->is_short |= r > 0;
+        for (char **tag = image->tags; r >= 0 && *tag; tag++) {
+                if (error)
+                        (void) ctl_fail(listing->verb, CTL_FAILED, "%s/%s %s: %s", listing->channel,
+                                        listing->track, *tag, error);
+                else
+                        r = add_version(listing, *tag, image->digest, found.size);
         }
         return MIN(r, 0);
 }
 
-static int add_track(Listing *listing, const char *channel, const char *track)
+static int add_layout(Listing *listing, const OciLayout *layout)
+{
+        size_t n;
+        const OciImage *images = oci_layout_images(layout, &n);
+        int r = 0;
+
+        for (size_t i = 0; i < n && r == 0; i++)
+                if (images[i].tags)
+                        r = add_image(listing, layout, &images[i]);
+        return r;
+}
+
+static int add_track(Listing *listing, const char *track)
 {
         _cleanup_(oci_layout_freep) OciLayout *layout = NULL;
         _cleanup_free_ char *error = NULL;
         int r;
 
-        if (listing->track && !streq(listing->track, track))
+        if (listing->only_track && !streq(listing->only_track, track))
                 return 0;
-        r = oci_layout_open(listing->ctl->registry, channel, track, &layout, &error);
-        if (r == OCI_LAYOUT_BAD)
-                (void) ctl_fail(listing->verb, CTL_FAILED, "%s", error);
-        if (r != 0)
+        listing->track = track;
+        r = oci_layout_open(listing->ctl->registry, listing->channel, track, &layout, &error);
+        if (r == 0)
+                return add_layout(listing, layout);
+        if (r == OCI_LAYOUT_MISSING || r == -ENOMEM)
                 return MIN(r, 0);
-        return add_layout(listing, channel, track, layout);
+        (void) ctl_fail(listing->verb, CTL_FAILED, "%s/%s: %s", listing->channel, track,
+                        error ?: strerror(-r));
+        listing->is_short = true;
+        return 0;
 }
 
-/* Calls `add` for each track's folder of a channel, in the order of their names. */
+/* Each track's folder of a channel, in the order of their names. */
 static int add_channel(Listing *listing, const char *channel)
 {
         _cleanup_free_ char *path = string_format("%s/%s", listing->ctl->registry, channel);
@@ -99,14 +114,15 @@ static int add_channel(Listing *listing, const char *channel)
 
         if (!path)
                 return -ENOMEM;
-        if (listing->channel && !streq(listing->channel, channel))
+        if (listing->only_channel && !streq(listing->only_channel, channel))
                 return 0;
+        listing->channel = channel;
         n = scandir(path, &entries, NULL, alphasort);
         if (n < 0)
                 return errno == ENOENT ? 0 : -errno;
         for (int i = 0; i < n; i++) {
                 if (r == 0 && slug_is_valid(entries[i]->d_name))
-                        r = add_track(listing, channel, entries[i]->d_name);
+                        r = add_track(listing, entries[i]->d_name);
                 free(entries[i]);
         }
         free(entries);
@@ -131,7 +147,7 @@ static int list(Listing *listing)
                 puts(json_object_text(listing->array));
         else
                 ctl_table_print(listing->ctl, &listing->table);
-        return CTL_OK;
+        return listing->is_short ? CTL_FAILED : CTL_OK;
 }
 
 static int images_run(Ctl *ctl, const CtlVerb *verb, int argc, char **argv)
@@ -142,10 +158,10 @@ static int images_run(Ctl *ctl, const CtlVerb *verb, int argc, char **argv)
         r = ctl_parse(ctl, verb, argc, argv, NULL, 0, &argc);
         if (r != 0)
                 return r;
-        listing.channel = argc > 1 ? argv[1] : NULL;
-        listing.track = argc > 2 ? argv[2] : NULL;
-        if (listing.channel) {
-                r = ctl_registry_check(verb, &listing.channel, listing.track ?: "any", NULL);
+        listing.only_channel = argc > 1 ? argv[1] : NULL;
+        listing.only_track = argc > 2 ? argv[2] : NULL;
+        if (listing.only_channel) {
+                r = ctl_registry_check(verb, &listing.only_channel, listing.only_track ?: "any", NULL);
                 if (r != 0)
                         return r;
         }

@@ -90,6 +90,18 @@ static void tell_router(const KeysCall *call)
                                        "pipeline-router` makes it hold\n");
 }
 
+/* What came of a new key, for programs; the router's has no name. */
+static int print_key(const char *name, const char *public, const char *file)
+{
+        _cleanup_json_ json_object *object = json_object_new_object();
+
+        if (!object || (name && json_add_text(object, "name", name) < 0) ||
+            json_add_text(object, "public", public) < 0 || json_add_text(object, "file", file) < 0)
+                return -ENOMEM;
+        ctl_print_json(object);
+        return CTL_OK;
+}
+
 /* new-router */
 
 static int write_router_key(const KeysCall *call, const KeyFile *key)
@@ -132,10 +144,9 @@ static int keys_new_router(const KeysCall *call)
         if (r != 0)
                 return r;
         if (call->ctl->json)
-                printf("{\"public\": \"%s\", \"file\": \"%s\"}\n", key.public, call->options->secret);
-        else
-                printf("The router's key is in %s; `systemctl restart pipeline-router` loads it.\n",
-                       call->options->secret);
+                return print_key(NULL, key.public, call->options->secret);
+        printf("The router's key is in %s; `systemctl restart pipeline-router` loads it.\n",
+               call->options->secret);
         return CTL_OK;
 }
 
@@ -249,10 +260,8 @@ static int keys_new(const KeysCall *call)
                 return r;
         tell_router(call);
         if (call->ctl->json)
-                printf("{\"name\": \"%s\", \"public\": \"%s\", \"file\": \"%s\"}\n", call->name, key.public,
-                       out);
-        else
-                printf("The key of %s is in %s: take it there, and leave no copy here.\n", call->name, out);
+                return print_key(call->name, key.public, out);
+        printf("The key of %s is in %s: take it there, and leave no copy here.\n", call->name, out);
         return CTL_OK;
 }
 
@@ -281,15 +290,7 @@ static int keys_rm(const KeysCall *call)
 /* Words as one text; NULL without memory. */
 static char *join(char *const *words, const char *none)
 {
-        char *text = strdup(words && words[0] ? words[0] : none);
-
-        for (size_t i = 1; text && words && words[0] && words[i]; i++) {
-                char *longer = string_format("%s %s", text, words[i]);
-
-                free(text);
-                text = longer;
-        }
-        return text;
+        return words && words[0] ? strv_join(words, " ") : strdup(none);
 }
 
 static int list_entry(const KeyEntry *entry, CtlTable *table, json_object *array)

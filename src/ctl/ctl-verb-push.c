@@ -241,9 +241,9 @@ static int take_over(const Ctl *ctl, const Push *push)
                 return ctl_fail(push->verb, CTL_FAILED, "%s", error ?: "the source holds no image");
         if (r < 0)
                 return r;
-        r = ctl_registry_inspect(push->verb, layout, digest, &image);
+        r = ctl_registry_inspect(layout, digest, &image, &error);
         if (r != 0)
-                return r;
+                return r > 0 ? ctl_fail(push->verb, r, "%s", error) : r;
         r = oci_layout_add(push->layout, from, digest, push->version);
         return r < 0 ? r : report(ctl, push, digest, &image);
 }

@@ -5,6 +5,7 @@
 By hand, as root: PIPELINECTL=/path/to/pipelinectl test_pipelinectl.py [NAME…]
 """
 
+import hashlib
 import json
 import os
 import pathlib
@@ -233,6 +234,59 @@ class Deploy(Case):
             for verb in ("versions", "workers", "status", "jobs", "top"):
                 self.run_ctl(verb)
             self.run_ctl("test", "ruby", "two-fer", "file:///x/", "--version", "v1")
+
+
+class Images(Case):
+    """A registry made by hand: two versions, of which one has lost its manifest."""
+
+    def setUp(self):
+        super().setUp()
+        self.registry = pathlib.Path(self.folder, "registry")
+        layout = self.registry / "test_runners/ruby"
+        (layout / "blobs/sha256").mkdir(parents=True)
+        (layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+        lost = {"digest": "sha256:" + "0" * 64, "size": 7}
+        config = self.blob(layout, {"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/x"]},
+                                    "rootfs": {"type": "layers", "diff_ids": [lost["digest"]]}})
+        media = "application/vnd.oci.image."
+        manifest = self.blob(layout, {"schemaVersion": 2, "config": {**config, "mediaType": media + "config.v1+json"},
+                                      "layers": [{**lost, "mediaType": media + "layer.v1.tar"}]})
+        (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [
+            {**found, "mediaType": media + "manifest.v1+json", "annotations": {"org.opencontainers.image.ref.name": tag}}
+            for tag, found in (("v1", lost), ("v2", manifest))]}))
+
+    def blob(self, layout, content):
+        data = json.dumps(content).encode()
+        digest = hashlib.sha256(data).hexdigest()
+        (layout / "blobs/sha256" / digest).write_bytes(data)
+        return {"digest": f"sha256:{digest}", "size": len(data)}
+
+    def list(self, *options):
+        return self.run_ctl("images", "--registry", self.registry, *options, expect=FAILED)
+
+    def test_what_cannot_be_read_is_told_and_the_rest_listed(self):
+        done = self.list()
+        self.assertEqual(done.stderr, f"pipelinectl images: test_runners/ruby v1: the blob sha256:{'0' * 64} is missing\n")
+        self.assertEqual([line.split()[:3] for line in done.stdout.splitlines()[1:]], [["test_runners", "ruby", "v2"]])
+        self.assertEqual([image["version"] for image in json.loads(self.list("--json").stdout)], ["v2"])
+
+    def test_a_bad_layout_does_not_hide_the_others(self):
+        bad = self.registry / "test_runners/c"
+        bad.mkdir()
+        (bad / "index.json").write_text("what")
+        done = self.list()
+        self.assertIn("test_runners/c: ", done.stderr)
+        self.assertIn("v2", done.stdout)
+
+
+class Keys(Case):
+    def test_json_holds_for_any_name_of_a_file(self):
+        keys, secret, out = (f"{self.folder}/{name}" for name in ("keys", 'the "router" key', 'a "key"'))
+        os.mkdir(keys)
+        made = self.run_ctl("keys", "new-router", "--json", "--folder", keys, "--secret", secret)
+        self.assertEqual(json.loads(made.stdout)["file"], secret)
+        made = json.loads(self.run_ctl("keys", "new", "site", "--role=submit", "--json", "--folder", keys, "--out", out).stdout)
+        self.assertEqual((made["name"], made["file"], len(made["public"])), ("site", out, 40))
 
 
 class Wrong(Case):
