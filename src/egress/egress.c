@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define PASSAGES_MAX 16U
+#define EXIT_USAGE   2
 
 static const char usage_text[] = "usage: pipeline-egress [--serve JOB | --version | --help]\n"
                                  "\n"
@@ -89,5 +90,5 @@ int main(int argc, char **argv)
                 return EXIT_SUCCESS;
         }
         (void) fputs(usage_text, stderr);
-        return EXIT_FAILURE;
+        return EXIT_USAGE;
 }

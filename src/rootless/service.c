@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define EXIT_USAGE 2
+
 /* NULL where they are not said. */
 typedef struct ServiceOptions {
         const char *socket, *folder, *runtime, *config, *own;
@@ -62,7 +64,7 @@ static int parse_options(const ServiceProgram *program, int argc, char **argv, S
         if (is_good && optind == argc)
                 return 0;
         (void) fputs(program->usage, stderr);
-        return EXIT_FAILURE + 1;
+        return EXIT_USAGE + 1;
 }
 
 static int read_config(const ServiceProgram *program, const char *path, void **ret)

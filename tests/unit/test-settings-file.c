@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Files of KEY=VALUE lines: what is read, and that what is wrong is told with its line and key. */
+/* Files of KEY=VALUE lines: what is read, that what is wrong is told with its line and key, and that the
+ * defaults which the packaged files show are the code's. */
 
+#include "buildd/build-config.h"
 #include "rootless/settings-file.h"
+#include "sandboxd/config.h"
 
+#include "basic/io-util.h"
 #include "basic/string-util.h"
+
+#include <fcntl.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,11 +64,50 @@ static void test_what_is_wrong_is_told_with_its_place(void **state)
         }
 }
 
+/* The file, with `#KEY=VALUE` taken out of its comment. */
+static char *read_shown(const char *path)
+{
+        _cleanup_free_ char *full = string_format("%s/src/%s", getenv("PROJECT"), path);
+        char *text;
+        size_t n = 0;
+
+        assert_int_equal(read_file_at(AT_FDCWD, full, SIZE_MAX, &text, NULL), 0);
+        for (char *line = text; line; line = strchr(line, '\n'), line = line ? line + 1 : NULL)
+                if (line[0] == '#' && line[1] != ' ' && line[1] != '\n') {
+                        *line = ' ';
+                        n++;
+                }
+        assert_in_range(n, 5, 100);
+        return text;
+}
+
+static void test_sandbox_conf_shows_the_defaults(void **state)
+{
+        _cleanup_free_ char *text = read_shown("sandboxd/sandbox.conf"), *error = NULL;
+        Config shown, defaults;
+
+        config_init(&defaults);
+        assert_int_equal(config_parse(text, "sandbox.conf", &shown, &error), 0);
+        assert_memory_equal(&shown, &defaults, sizeof(Config));
+}
+
+static void test_build_conf_shows_the_defaults(void **state)
+{
+        _cleanup_free_ char *text = read_shown("buildd/build.conf"), *error = NULL;
+        BuildConfig shown, defaults;
+
+        assert_int_equal(build_config_parse((char[]){ "" }, "nothing", &defaults, &error), 0);
+        assert_int_equal(build_config_parse(text, "build.conf", &shown, &error), 0);
+        assert_memory_equal(&shown, &defaults, sizeof(BuildConfig));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_keys_are_read),
                 cmocka_unit_test(test_what_is_wrong_is_told_with_its_place),
+                cmocka_unit_test(test_sandbox_conf_shows_the_defaults),
+                cmocka_unit_test(test_build_conf_shows_the_defaults),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
