@@ -21,9 +21,7 @@ int ctl_registry_check(const CtlVerb *verb, const char **channel, const char *tr
         const char *known = ctl_channel(*channel);
 
         if (!known)
-                return ctl_fail(verb, CTL_USAGE,
-                                "there is no channel %s (test_runners, static_analyzers, representers are)",
-                                *channel);
+                return ctl_fail(verb, CTL_USAGE, CTL_NO_CHANNEL, *channel);
         if (!slug_is_valid(track))
                 return ctl_fail(verb, CTL_USAGE, "a track is letters, digits, '-' and '_': %s is none",
                                 track);
@@ -65,8 +63,7 @@ int ctl_registry_lock(const Ctl *ctl, const CtlVerb *verb, const char *channel, 
         if (r == -EACCES || r == -EPERM || r == -EROFS)
                 return fail_right(verb, ctl->registry);
         if (r == -ENOENT)
-                return ctl_fail(verb, CTL_FAILED,
-                                "%s is not there: is the package pipeline-common installed?", ctl->registry);
+                return ctl_fail(verb, CTL_FAILED, CTL_NO_REGISTRY, ctl->registry);
         if (r < 0)
                 return ctl_fail(verb, CTL_FAILED, "%s/%s/%s cannot be locked: %s", ctl->registry, channel,
                                 track, strerror(-r));

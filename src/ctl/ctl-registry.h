@@ -7,6 +7,8 @@
 
 #include "shared/oci-layout.h"
 
+#define CTL_NO_REGISTRY "%s is not there: is the package pipeline-common installed?"
+
 /* A version's place, checked; the channel under its own name. CTL_USAGE (said) where a name has not the form
  * of one. `version` may be NULL. */
 int ctl_registry_check(const CtlVerb *verb, const char **channel, const char *track,

@@ -145,7 +145,7 @@ static int run_build(Ctl *ctl, const CtlVerb *verb, int argc, char **argv)
                 return r;
         what = (CtlDeploy){ ctl_channel(argv[1]), argv[2], NULL, waits ? CTL_DEPLOY_WAIT_USEC : 0 };
         if (!what.channel)
-                return ctl_fail(verb, CTL_USAGE, "there is no channel %s", argv[1]);
+                return ctl_fail(verb, CTL_USAGE, CTL_NO_CHANNEL, argv[1]);
         if (!git_reference_is_valid(argv[3]))
                 return ctl_fail(verb, CTL_USAGE, "%s is no commit, branch or tag", argv[3]);
         r = build(ctl, verb, argv, what.channel, &reply);

@@ -162,7 +162,7 @@ static int run_deploy(Ctl *ctl, const CtlVerb *verb, int argc, char **argv)
                 return r;
         what = (CtlDeploy){ ctl_channel(argv[1]), argv[2], argv[3], wait ? timeout_usec : 0 };
         if (!what.channel)
-                return ctl_fail(verb, CTL_USAGE, "there is no channel %s", argv[1]);
+                return ctl_fail(verb, CTL_USAGE, CTL_NO_CHANNEL, argv[1]);
         r = ctl_deploy(ctl, verb, &what, &reply);
         if (r == 0 && ctl->json)
                 ctl_print_json(ctl_response(&reply));

@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #define SHORT_DIGEST 19U /* sha256: and twelve digits */
 
@@ -138,6 +139,8 @@ static int list(Listing *listing)
         listing->array = json_object_new_array();
         if (!listing->array)
                 return -ENOMEM;
+        if (access(listing->ctl->registry, F_OK) < 0)
+                return ctl_fail(listing->verb, CTL_FAILED, CTL_NO_REGISTRY, listing->ctl->registry);
         r = ctl_table_add(&listing->table, head);
         for (Channel channel = 0; channel < _CHANNEL_MAX && r == 0; channel++)
                 r = add_channel(listing, channel_to_string(channel));

@@ -15,7 +15,7 @@ static int run_undeploy(Ctl *ctl, const CtlVerb *verb, int argc, char **argv)
                 return r;
         channel = ctl_channel(argv[1]);
         if (!channel)
-                return ctl_fail(verb, CTL_USAGE, "there is no channel %s", argv[1]);
+                return ctl_fail(verb, CTL_USAGE, CTL_NO_CHANNEL, argv[1]);
         return ctl_ask_shown(ctl, verb,
                              ctl_version_request("unload_container_version", channel, argv[2], argv[3]),
                              &reply);

@@ -30,7 +30,8 @@ const char *ctl_channel(const char *name)
 {
         Channel channel = channel_from_string(name);
 
-        return channel == _CHANNEL_INVALID ? NULL : channel_to_string(channel);
+        return channel == _CHANNEL_INVALID || channel == CHANNEL_BUILDERS ? NULL
+                                                                          : channel_to_string(channel);
 }
 
 const char *ctl_style(const Ctl *ctl, CtlStyle style)

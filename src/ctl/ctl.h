@@ -61,8 +61,9 @@ int ctl_parse(Ctl *ctl, const CtlVerb *verb, int argc, char **argv, const CtlOpt
 /* "pipelinectl VERB: …" on standard error. Returns `code`. */
 int ctl_fail(const CtlVerb *verb, int code, const char *format, ...) _printf_(3, 4);
 
-/* The channel's name for a name it is known by, or NULL. */
+/* The name of a channel that has versions, for a name it is known by, or NULL. */
 const char *ctl_channel(const char *name);
+#define CTL_NO_CHANNEL "there is no channel %s; there are test_runners, static_analyzers and representers"
 
 /* A terminal's control sequence for the style, or "" where no colours are wanted. */
 typedef enum CtlStyle {

@@ -278,6 +278,10 @@ class Images(Case):
         self.assertIn("test_runners/c: ", done.stderr)
         self.assertIn("v2", done.stdout)
 
+    def test_a_registry_that_is_not_there(self):
+        done = self.run_ctl("images", "--registry", f"{self.folder}/none", expect=FAILED)
+        self.assertIn("is not there", done.stderr)
+
 
 class Keys(Case):
     def test_json_holds_for_any_name_of_a_file(self):
@@ -305,7 +309,8 @@ class Wrong(Case):
 
     def test_usage(self):
         for arguments in (["test"], ["test", "a", "b"], ["what"], ["test", "a", "b", "c", "--nope"], ["logs", "x"],
-                          ["deploy", "nochannel", "ruby", "v1"], ["test", "a", "b", "c", "--channel", "builders"],
+                          ["deploy", "nochannel", "ruby", "v1"], ["push", "builders", "ruby", "v1", "x"],
+                          ["test", "a", "b", "c", "--channel", "builders"],
                           ["test", "a", "b", "c", "--timeout", "soon"]):
             self.run_ctl(*arguments, expect=USAGE)
         self.run_ctl("status", router="what", expect=USAGE)
