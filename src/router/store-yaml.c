@@ -123,7 +123,8 @@ static int plant(const char *path, const char *seed, char **ret_error)
         if (seed) {
                 r = read_text(seed, &text, &size, ret_error);
                 if (r == -ENOENT) {
-                        *ret_error = string_format("%s: neither is there a template: %s", path, seed);
+                        *ret_error = string_format("%s: is not there, and neither is there a template: %s",
+                                                   path, seed);
                         return *ret_error ? STORE_BAD : -ENOMEM;
                 }
                 if (r == 0)
