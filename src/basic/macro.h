@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The handful of macros every file may use: cleanup attributes, handing over, sizes. */
+/* The handful of macros every file may use: cleanup attributes, handing over, sizes, one exit status. */
 
 #include <assert.h>
 #include <stdbool.h>
@@ -13,6 +13,9 @@
 #define _printf_(fmt, first) __attribute__((format(printf, fmt, first)))
 #define _warn_unused_        __attribute__((warn_unused_result))
 #define _unused_             __attribute__((unused))
+
+/* Beside EXIT_SUCCESS and EXIT_FAILURE: the command line was not understood. */
+#define EXIT_USAGE 2
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 

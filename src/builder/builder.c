@@ -21,7 +21,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define EXIT_USAGE   2
 #define JOB_SIZE_MAX (1024U * 1024U)
 
 typedef struct Arguments {

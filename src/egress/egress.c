@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 #define PASSAGES_MAX 16U
-#define EXIT_USAGE   2
 
 static const char usage_text[] = "usage: pipeline-egress [--serve JOB | --version | --help]\n"
                                  "\n"

@@ -18,8 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 
-#define EXIT_USAGE 2
-#define N_FIXED    4 /* program, verb, channel, track */
+#define N_FIXED 4 /* program, verb, channel, track */
 
 void ask_progress(uint64_t done_size, uint64_t total_size)
 {

@@ -16,8 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define EXIT_USAGE 2
-
 /* NULL where they are not said. */
 typedef struct ServiceOptions {
         const char *socket, *folder, *runtime, *config, *own;

@@ -25,7 +25,6 @@
 #define STATUS_INTERVAL_USEC USEC_PER_SEC
 #define N_LISTEN_MAX         8U
 #define METRICS_NAME         "metrics" /* of descriptors, FileDescriptorName= */
-#define EXIT_BAD_USE         2
 
 typedef struct Options {
         const char *file, *seed, *key, *keys;
@@ -428,7 +427,7 @@ int main(int argc, char **argv)
         log_open("pipeline-router");
         if (parse_options(argc, argv, &options) < 0) {
                 fputs(help, stderr);
-                return EXIT_BAD_USE;
+                return EXIT_USAGE;
         }
         if (options.is_over)
                 return EXIT_SUCCESS;

@@ -20,8 +20,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define EXIT_USAGE 2
-
 typedef struct Arguments {
         ManagerOptions options;
         const char *name, *address, *folder;

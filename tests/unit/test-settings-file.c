@@ -25,17 +25,20 @@ static const SettingKey keys[] = {
         { "Bytes", setting_bytes, offsetof(Settings, bytes), "bytes, such as 512M" },
 };
 
+static const Settings some_defaults = { .number = 7 };
+static const SettingsTable table = SETTINGS_TABLE(keys, some_defaults);
+
 static int parse(const char *text, Settings *ret, char **ret_error)
 {
         _cleanup_free_ char *copy = strdup(text); /* it is taken apart */
 
-        return settings_parse(copy, "some.conf", keys, ARRAY_SIZE(keys), ret, ret_error);
+        return settings_parse(&table, copy, "some.conf", ret, ret_error);
 }
 
 static void test_keys_are_read(void **state)
 {
         _cleanup_free_ char *error = NULL;
-        Settings settings = { .number = 7 };
+        Settings settings;
 
         assert_int_equal(parse("# Number=1\n\n Bytes = 2K \n", &settings, &error), 0);
         assert_int_equal(settings.number, 7);
@@ -81,24 +84,21 @@ static char *read_shown(const char *path)
         return text;
 }
 
-static void test_sandbox_conf_shows_the_defaults(void **state)
+static void test_the_packaged_files_show_the_defaults(void **state)
 {
-        _cleanup_free_ char *text = read_shown("sandboxd/sandbox.conf"), *error = NULL;
-        Config shown, defaults;
+        const struct {
+                const char *path;
+                const SettingsTable *table;
+        } files[] = { { "sandboxd/sandbox.conf", &sandbox_settings },
+                      { "buildd/build.conf", &build_settings } };
 
-        config_init(&defaults);
-        assert_int_equal(config_parse(text, "sandbox.conf", &shown, &error), 0);
-        assert_memory_equal(&shown, &defaults, sizeof(Config));
-}
+        for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+                _cleanup_free_ char *text = read_shown(files[i].path), *error = NULL;
+                _cleanup_free_ void *shown = malloc(files[i].table->size);
 
-static void test_build_conf_shows_the_defaults(void **state)
-{
-        _cleanup_free_ char *text = read_shown("buildd/build.conf"), *error = NULL;
-        BuildConfig shown, defaults;
-
-        assert_int_equal(build_config_parse((char[]){ "" }, "nothing", &defaults, &error), 0);
-        assert_int_equal(build_config_parse(text, "build.conf", &shown, &error), 0);
-        assert_memory_equal(&shown, &defaults, sizeof(BuildConfig));
+                assert_int_equal(settings_parse(files[i].table, text, files[i].path, shown, &error), 0);
+                assert_memory_equal(shown, files[i].table->defaults, files[i].table->size);
+        }
 }
 
 int main(void)
@@ -106,8 +106,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_keys_are_read),
                 cmocka_unit_test(test_what_is_wrong_is_told_with_its_place),
-                cmocka_unit_test(test_sandbox_conf_shows_the_defaults),
-                cmocka_unit_test(test_build_conf_shows_the_defaults),
+                cmocka_unit_test(test_the_packaged_files_show_the_defaults),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
