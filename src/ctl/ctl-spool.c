@@ -10,6 +10,7 @@
 
 #include "basic/fd-util.h"
 #include "basic/io-util.h"
+#include "basic/percent.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
 
@@ -37,25 +38,12 @@ void spool_done(Spool *spool)
         *spool = (Spool){};
 }
 
-/* file:// and the path, with what a URI may not hold escaped, and a slash at its end. */
+/* file:// and the path, with a slash at its end. */
 static char *uri_of(const char *path)
 {
-        char *uri = malloc(sizeof("file://") + strlen(path) * 3 + 1), *out;
+        _cleanup_free_ char *encoded = percent_encode(path, "/");
 
-        if (!uri)
-                return NULL;
-        out = stpcpy(uri, "file://");
-        for (const char *p = path; *p; p++) {
-                bool is_plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                                (*p >= '0' && *p <= '9') || strchr("/-_.~", *p);
-
-                if (is_plain)
-                        *out++ = *p;
-                else
-                        out += sprintf(out, "%%%02X", (unsigned char) *p);
-        }
-        (void) stpcpy(out, "/");
-        return uri;
+        return encoded ? string_format("file://%s/", encoded) : NULL;
 }
 
 static int copy_bytes(int from, int to)
