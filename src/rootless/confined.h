@@ -18,7 +18,7 @@ typedef struct ConfinedOptions {
         const char *folder; /* but for this one below it; belongs to root of the namespace */
         ConfinedMain main;
         void *userdata;
-        uint64_t more_capabilities; /* beside those to write files of any owner; 1 << CAP_… each */
+        uint64_t more_capabilities; /* beside those to write files of any owner */
         bool own_system; /* a /proc of its PID namespace; its own /run, /tmp, /var/tmp and /dev/shm */
 } ConfinedOptions;
 
