@@ -6,11 +6,11 @@
 
 #include "challenge.h"
 #include "distribution-answer.h"
-#include "hash.h"
 #include "login.h"
 
 #include "basic/digest.h"
 #include "basic/string-util.h"
+#include "shared/hash.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -7,13 +7,12 @@
 
 #include "ask.h"
 
-#include "hash.h"
-
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
 #include "proto/image.h"
 #include "proto/json-fields.h"
+#include "shared/hash.h"
 #include "shared/oci-layout.h"
 
 #include <dirent.h>
@@ -195,7 +194,7 @@ static void blob_file_done(BlobFile *file)
 static int begin(BlobFile *file)
 {
         _cleanup_free_ uint8_t *chunk = malloc(CHUNK_SIZE);
-        char ignored[80];
+        char ignored[DIGEST_SIZE + 1];
         int r;
 
         if (!chunk)
@@ -244,17 +243,12 @@ static int on_data(const void *data, size_t size, void *userdata)
 static int check_blob(const BlobFile *file, const ImageBlob *blob, char **ret_error)
 {
         const char *host = file->fetch->ask->settings->host;
-        char digest[80];
-        int r;
 
         if (file->size != blob->size)
                 return say(ret_error, ASK_UNAVAILABLE,
                            string_format("the registry %s sends %" PRIu64 " bytes of %" PRIu64 " of blob %s",
                                          host, file->size, blob->size, blob->digest));
-        r = hash_end(file->hash, digest);
-        if (r < 0)
-                return r;
-        if (!streq(digest, blob->digest))
+        if (!hash_is(file->hash, blob->digest))
                 return say(ret_error, ASK_UNAVAILABLE,
                            string_format("the registry %s sends something else than blob %s", host,
                                          blob->digest));

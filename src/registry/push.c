@@ -4,8 +4,6 @@
 
 #include "ask.h"
 
-#include "hash.h"
-
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
@@ -13,6 +11,7 @@
 #include "proto/json-fields.h"
 #include "proto/name.h"
 #include "shared/ecr.h"
+#include "shared/hash.h"
 #include "shared/oci-layout.h"
 
 #include <errno.h>
@@ -205,7 +204,6 @@ static int stage_blob(Push *push, const ImageBlob *blob, int fd, void *userdata,
         _cleanup_close_ int to_fd =
                 path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -EBADF;
         _cleanup_(hash_freep) Hash *hash = NULL;
-        char digest[80];
         int r;
 
         if (to_fd < 0)
@@ -213,9 +211,7 @@ static int stage_blob(Push *push, const ImageBlob *blob, int fd, void *userdata,
         r = hash_new(&hash);
         if (r == 0)
                 r = copy(fd, to_fd, hash);
-        if (r == 0)
-                r = hash_end(hash, digest);
-        if (r == 0 && !streq(digest, blob->digest))
+        if (r == 0 && !hash_is(hash, blob->digest))
                 r = say(ret_error, ASK_BAD_IMAGE,
                         string_format("the layout's blob %s is not that blob", blob->digest));
         return r;
