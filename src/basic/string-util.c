@@ -99,6 +99,21 @@ char *string_format(const char *format, ...)
         return r < 0 ? NULL : s;
 }
 
+int error_set(char **ret_error, int code, const char *format, ...)
+{
+        va_list arguments;
+        char *error;
+        int r;
+
+        va_start(arguments, format);
+        r = vasprintf(&error, format, arguments);
+        va_end(arguments);
+        if (r < 0)
+                return -ENOMEM;
+        *ret_error = error;
+        return code;
+}
+
 void strv_free(char **strv)
 {
         for (char **s = strv; s && *s; s++)

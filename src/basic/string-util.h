@@ -28,6 +28,10 @@ char *string_escape(const char *s, size_t size, size_t length_max);
 /* Formats to a new string, NULL without memory. */
 char *string_format(const char *format, ...) _printf_(1, 2);
 
+/* Says why something is refused: *ret_error becomes a new string. Returns `code`, the condition that the
+ * caller's header lists; -ENOMEM without memory, and then nothing is written. */
+int error_set(char **ret_error, int code, const char *format, ...) _printf_(3, 4) _warn_unused_;
+
 /* NULL-ended arrays that own their strings. */
 void strv_free(char **strv);
 size_t strv_length(char *const *strv);

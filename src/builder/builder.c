@@ -133,10 +133,8 @@ static int make_settings(const Arguments *arguments, WorkerSettings *worker, Bui
                 r = settings_from_address(worker, arguments->address, ret_error);
         if (r == 0 && arguments->folder)
                 r = set_folder(worker, arguments->folder);
-        if (r == 0 && !worker->folder) {
-                *ret_error = strdup("without its unit it needs an address and a folder");
-                r = *ret_error ? SETTINGS_BAD : -ENOMEM;
-        }
+        if (r == 0 && !worker->folder)
+                r = error_set(ret_error, SETTINGS_BAD, "without its unit it needs an address and a folder");
         if (r == 0)
                 r = settings_read_key(worker, ret_error);
         if (r == 0)

@@ -67,9 +67,9 @@ int build_limits_check_ceilings(const BuildLimits *limits, const BuildLimits *ce
 
                 if (value <= ceiling)
                         continue;
-                *ret_error = string_format("limits.%s must be at most %" PRIu64 ", the ceiling of this host",
-                                           limit_fields[i].name, ceiling);
-                return *ret_error ? JSON_BAD : -ENOMEM;
+                return error_set(ret_error, JSON_BAD,
+                                 "limits.%s must be at most %" PRIu64 ", the ceiling of this host",
+                                 limit_fields[i].name, ceiling);
         }
         return 0;
 }

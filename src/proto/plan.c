@@ -30,12 +30,6 @@ static const JsonField plan_fields[] = {
 
 static const JsonTable plan_table = JSON_TABLE(Plan, plan_fields);
 
-static int refuse(const char *what, char **ret_error)
-{
-        *ret_error = strdup(what);
-        return *ret_error ? JSON_BAD : -ENOMEM;
-}
-
 int plan_from_json(json_object *object, Plan *ret, char **ret_error)
 {
         Plan plan = {};
@@ -46,7 +40,7 @@ int plan_from_json(json_object *object, Plan *ret, char **ret_error)
         if (r != 0)
                 return r;
         if (strv_length(plan.arguments) == 0 || plan.arguments[0][0] == '\0')
-                r = refuse("arguments must name a program", ret_error);
+                r = error_set(ret_error, JSON_BAD, "arguments must name a program");
         if (r != 0) {
                 plan_done(&plan);
                 return r;
@@ -74,9 +68,9 @@ int limits_check_ceilings(const Limits *limits, const Limits *ceilings, char **r
 
                 if (value <= ceiling)
                         continue;
-                *ret_error = string_format("limits.%s must be at most %" PRIu64 ", the ceiling of this host",
-                                           field->name, ceiling);
-                return *ret_error ? JSON_BAD : -ENOMEM;
+                return error_set(ret_error, JSON_BAD,
+                                 "limits.%s must be at most %" PRIu64 ", the ceiling of this host",
+                                 field->name, ceiling);
         }
         return 0;
 }

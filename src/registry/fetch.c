@@ -53,17 +53,11 @@ static void fetch_done(Fetch *fetch)
         free(fetch->partial);
 }
 
-static int say(char **ret_error, int code, char *error)
-{
-        *ret_error = error;
-        return error ? code : -ENOMEM;
-}
-
 static int cannot(char **ret_error, const char *what, int r)
 {
         return r == -ENOMEM ? r
-                            : say(ret_error, ASK_UNAVAILABLE,
-                                  string_format("the worker cannot %s: %s", what, strerror(-r)));
+                            : error_set(ret_error, ASK_UNAVAILABLE, "the worker cannot %s: %s", what,
+                                        strerror(-r));
 }
 
 static void show_progress(Fetch *fetch, bool is_end)
@@ -151,19 +145,18 @@ static int check_room(const Fetch *fetch, char **ret_error)
         struct statvfs fs;
 
         if (fetch->total_size > fetch->ask->settings->size_max)
-                return say(ret_error, ASK_BAD_IMAGE,
-                           string_format("the image has %" PRIu64 " bytes, more than the %" PRIu64
-                                         " that REGISTRY_SIZE_MAX= allows",
-                                         fetch->total_size, fetch->ask->settings->size_max));
+                return error_set(ret_error, ASK_BAD_IMAGE,
+                                 "the image has %" PRIu64 " bytes, more than the %" PRIu64
+                                 " that REGISTRY_SIZE_MAX= allows",
+                                 fetch->total_size, fetch->ask->settings->size_max);
         if (fstatvfs(fetch->folder_fd, &fs) < 0)
                 return cannot(ret_error, "look at its disk", -errno);
         free_size = (uint64_t) fs.f_bavail * fs.f_frsize;
         if (free_size < wanted)
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the worker's disk has %" PRIu64
-                                         " MiB left; with the image it would "
-                                         "need %" PRIu64,
-                                         free_size >> 20, wanted >> 20));
+                return error_set(ret_error, ASK_UNAVAILABLE,
+                                 "the worker's disk has %" PRIu64
+                                 " MiB left; with the image it would need %" PRIu64,
+                                 free_size >> 20, wanted >> 20);
         return 0;
 }
 
@@ -245,13 +238,12 @@ static int check_blob(const BlobFile *file, const ImageBlob *blob, char **ret_er
         const char *host = file->fetch->ask->settings->host;
 
         if (file->size != blob->size)
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s sends %" PRIu64 " bytes of %" PRIu64 " of blob %s",
-                                         host, file->size, blob->size, blob->digest));
+                return error_set(ret_error, ASK_UNAVAILABLE,
+                                 "the registry %s sends %" PRIu64 " bytes of %" PRIu64 " of blob %s", host,
+                                 file->size, blob->size, blob->digest);
         if (!hash_is(file->hash, blob->digest))
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s sends something else than blob %s", host,
-                                         blob->digest));
+                return error_set(ret_error, ASK_UNAVAILABLE,
+                                 "the registry %s sends something else than blob %s", host, blob->digest);
         return fsync(file->fd) < 0 ? cannot(ret_error, "write an image's blob", -errno) : 0;
 }
 
@@ -276,9 +268,9 @@ static int try_blob(Fetch *fetch, const ImageBlob *blob, BlobFile *file, bool *r
         if (file->error < 0)
                 return cannot(ret_error, "write an image's blob", file->error);
         if (r == ASK_UNAVAILABLE && !*ret_error)
-                return say(ret_error, r,
-                           string_format("the registry %s goes on elsewhere in blob %s than it was asked to",
-                                         fetch->ask->settings->host, blob->digest));
+                return error_set(ret_error, r,
+                                 "the registry %s goes on elsewhere in blob %s than it was asked to",
+                                 fetch->ask->settings->host, blob->digest);
         return r;
 }
 
@@ -363,17 +355,14 @@ static int write_layout(Fetch *fetch, const Manifest *manifest)
 
 static int get_manifest(Fetch *fetch, Manifest *manifest, ImageManifest *image, char **ret_error)
 {
-        _cleanup_free_ char *error = NULL;
         int r;
 
         r = distribution_manifest(fetch->distribution, fetch->digest, manifest, ret_error);
         if (r != 0)
                 return r;
-        r = image_manifest_parse(manifest->text, manifest->size, image, &error);
-        if (r > 0)
-                return say(ret_error, ASK_BAD_IMAGE, TAKE_PTR(error));
-        if (r < 0)
-                return r;
+        r = image_manifest_parse(manifest->text, manifest->size, image, ret_error);
+        if (r != 0)
+                return r < 0 ? r : ASK_BAD_IMAGE;
         fetch->total_size = image->config.size;
         for (size_t i = 0; i < image->n_layers; i++)
                 fetch->total_size += image->layers[i].size;
@@ -450,7 +439,7 @@ int remote_fetch(const Ask *ask, char **ret_error)
         int r;
 
         if (!hex)
-                return say(ret_error, ASK_MISSING, strdup("that is no digest"));
+                return error_set(ret_error, ASK_MISSING, "that is no digest");
         if (!layout)
                 return -ENOMEM;
         r = open_all(&fetch, ask->arguments[0], ret_error);

@@ -47,8 +47,7 @@ static char *strip(char *s)
 
 static int refuse(const char *name, unsigned line, const char *what, const char *form, char **ret_error)
 {
-        *ret_error = string_format("%s:%u: %s%s", name, line, what, form);
-        return *ret_error ? SETTINGS_BAD : -ENOMEM;
+        return error_set(ret_error, SETTINGS_BAD, "%s:%u: %s%s", name, line, what, form);
 }
 
 /* A file, and the line of it that is read. */
@@ -107,9 +106,7 @@ int settings_read(const char *path, const SettingKey *keys, size_t n_keys, void 
 
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
-        if (strlen(text) != size) { /* what follows NUL would be passed over */
-                *ret_error = string_format("%s: it is no text", path);
-                return *ret_error ? SETTINGS_BAD : -ENOMEM;
-        }
+        if (strlen(text) != size) /* what follows NUL would be passed over */
+                return error_set(ret_error, SETTINGS_BAD, "%s: it is no text", path);
         return settings_parse(text, path, keys, n_keys, target, ret_error);
 }

@@ -20,14 +20,6 @@
 
 _Static_assert(TAR_BAD == (int) IMAGE_BAD, "what the scan says is handed on");
 
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return IMAGE_BAD;
-}
-
 static ssize_t read_at(int fd, void *data, size_t size, uint64_t offset)
 {
         ssize_t n;
@@ -53,14 +45,14 @@ int image_read_blob(int fd, const char *digest, size_t size_max, const char *wha
         while ((n = read_at(fd, chunk, sizeof(chunk), blob.size)) > 0) {
                 r = buffer_append(&blob, chunk, (size_t) n, size_max);
                 if (r == -ENOBUFS)
-                        return bad(ret_error, string_format("%s has more than %zu bytes", what, size_max));
+                        return error_set(ret_error, IMAGE_BAD, "%s has more than %zu bytes", what, size_max);
                 if (r < 0)
                         return r;
         }
         if (n < 0)
                 return (int) n;
         if (hash_add(hash, blob.data, blob.size) < 0 || !hash_is(hash, digest))
-                return bad(ret_error, string_format("%s is not what its digest %s says", what, digest));
+                return error_set(ret_error, IMAGE_BAD, "%s is not what its digest %s says", what, digest);
         r = buffer_append(&blob, "", 1, SIZE_MAX);
         if (r < 0)
                 return r;
@@ -94,8 +86,9 @@ static int on_plain(void *userdata, const uint8_t *data, size_t size)
         int r;
 
         if (size > layer->budget->size)
-                return bad(&layer->error, string_format("brings the image over %" PRIu64 " bytes unpacked",
-                                                        IMAGE_UNPACKED_SIZE_MAX));
+                return error_set(&layer->error, IMAGE_BAD,
+                                 "brings the image over %" PRIu64 " bytes unpacked",
+                                 IMAGE_UNPACKED_SIZE_MAX);
         layer->budget->size -= size;
         r = hash_add(layer->plain_hash, data, size);
         if (r < 0)
@@ -140,8 +133,8 @@ static int layer_read(Layer *layer, int fd, uint64_t size)
         if (n < 0)
                 return (int) n;
         if (done != size)
-                return bad(&layer->error,
-                           string_format("has not the %" PRIu64 " bytes that the manifest says", size));
+                return error_set(&layer->error, IMAGE_BAD,
+                                 "has not the %" PRIu64 " bytes that the manifest says", size);
         r = decompressor_finish(layer->decompressor);
         return r != 0 ? r : tar_scan_finish(&layer->scan, &layer->error);
 }
@@ -151,15 +144,14 @@ static int layer_verdict(int r, Layer *layer, const ImageBlob *blob, const char 
         if (r < 0 || r == IMAGE_BAD)
                 return r;
         if (r == 0 && !hash_is(layer->packed_hash, blob->digest))
-                return bad(&layer->error, string_format("is not what its digest %s says", blob->digest));
+                return error_set(&layer->error, IMAGE_BAD, "is not what its digest %s says", blob->digest);
         if (r == DECOMPRESS_CORRUPT)
-                return bad(&layer->error, strdup("is corrupt: it cannot be decompressed"));
+                return error_set(&layer->error, IMAGE_BAD, "is corrupt: it cannot be decompressed");
         if (r == DECOMPRESS_TRUNCATED)
-                return bad(&layer->error, strdup("is corrupt: it ends too early"));
+                return error_set(&layer->error, IMAGE_BAD, "is corrupt: it ends too early");
         if (!hash_is(layer->plain_hash, diff_id))
-                return bad(
-                        &layer->error,
-                        string_format("is not what the configuration says: its diff id is not %s", diff_id));
+                return error_set(&layer->error, IMAGE_BAD,
+                                 "is not what the configuration says: its diff id is not %s", diff_id);
         return 0;
 }
 
@@ -174,7 +166,7 @@ int image_read_layer(int fd, const ImageBlob *blob, const char *diff_id, size_t 
                 return r;
         r = layer_verdict(layer_read(&layer, fd, blob->size), &layer, blob, diff_id);
         if (r == IMAGE_BAD)
-                return bad(ret_error, string_format("layer %zu %s", number, layer.error));
+                return error_set(ret_error, IMAGE_BAD, "layer %zu %s", number, layer.error);
         if (r == 0)
                 budget->entries -= layer.scan.n_entries;
         return r;

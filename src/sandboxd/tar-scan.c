@@ -23,14 +23,6 @@
 #define CHECKSUM_SIZE 8U
 #define KIND_AT       156U
 
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return TAR_BAD;
-}
-
 void tar_scan_done(TarScan *scan)
 {
         buffer_done(&scan->extended);
@@ -118,13 +110,14 @@ static int take_extended(TarScan *scan, char **ret_error)
         while (record && record < end) {
                 record = next_record(record, end, &key, &value);
                 if (!record)
-                        return bad(ret_error, strdup("is no tar: a pax header is malformed"));
+                        return error_set(ret_error, TAR_BAD, "is no tar: a pax header is malformed");
                 if (string_after(key, "GNU.sparse."))
-                        return bad(ret_error, strdup("holds a sparse file: make the tar without --sparse"));
+                        return error_set(ret_error, TAR_BAD,
+                                         "holds a sparse file: make the tar without --sparse");
                 if (!streq(key, "size"))
                         continue;
                 if (scan->is_global || parse_uint64(value, 0, INT64_MAX, &scan->size_override) < 0)
-                        return bad(ret_error, strdup("is no tar: a pax header's size is malformed"));
+                        return error_set(ret_error, TAR_BAD, "is no tar: a pax header's size is malformed");
                 scan->has_override = true;
         }
         scan->extended.size = 0;
@@ -145,21 +138,21 @@ static int take_header(TarScan *scan, uint64_t entries_max, char **ret_error)
                 return 0;
         }
         if (!checksum_is_right(scan->block) || !parse_number(scan->block + SIZE_AT, SIZE_SIZE, &size))
-                return bad(ret_error,
-                           string_format("is no tar: header %" PRIu64 " is malformed", scan->n_entries + 1));
+                return error_set(ret_error, TAR_BAD, "is no tar: header %" PRIu64 " is malformed",
+                                 scan->n_entries + 1);
         if (++scan->n_entries > entries_max)
-                return bad(ret_error, string_format("holds more than %" PRIu64 " entries", entries_max));
+                return error_set(ret_error, TAR_BAD, "holds more than %" PRIu64 " entries", entries_max);
         if (kind == '3' || kind == '4')
-                return bad(ret_error, string_format("holds the device %s: images may hold none (tar has "
-                                                    "--exclude=./dev/*)",
-                                                    name));
+                return error_set(ret_error, TAR_BAD,
+                                 "holds the device %s: images may hold none (tar has --exclude=./dev/*)",
+                                 name);
         if (kind == 'S')
-                return bad(ret_error,
-                           string_format("holds the sparse file %s: make the tar without --sparse", name));
+                return error_set(ret_error, TAR_BAD,
+                                 "holds the sparse file %s: make the tar without --sparse", name);
         if (kind == 'x' || kind == 'g') {
                 if (size > EXTENDED_SIZE_MAX)
-                        return bad(ret_error, string_format("has a pax header of more than %u bytes",
-                                                            EXTENDED_SIZE_MAX));
+                        return error_set(ret_error, TAR_BAD, "has a pax header of more than %u bytes",
+                                         EXTENDED_SIZE_MAX);
                 scan->is_global = kind == 'g';
                 scan->extended_left = size;
                 scan->skip = padded(size) - size;
@@ -207,6 +200,6 @@ int tar_scan_feed(TarScan *scan, const uint8_t *data, size_t size, uint64_t entr
 int tar_scan_finish(const TarScan *scan, char **ret_error)
 {
         if (scan->block_size > 0 || scan->skip > 0 || scan->extended_left > 0)
-                return bad(ret_error, strdup("is no whole tar: it ends in the middle of an entry"));
+                return error_set(ret_error, TAR_BAD, "is no whole tar: it ends in the middle of an entry");
         return 0;
 }

@@ -60,12 +60,6 @@ int ecr_registry_from_host(const char *host, EcrRegistry *ret)
         return 1;
 }
 
-static int bad(char **ret_error, const char *error)
-{
-        *ret_error = strdup(error);
-        return *ret_error ? ECR_FAILED : -ENOMEM;
-}
-
 static int parse(const char *json, size_t size, json_object **ret)
 {
         json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
@@ -107,10 +101,10 @@ static int decode_token(const char *encoded, EcrToken *ret, char **ret_error)
                     : -1;
         colon = n > 0 ? strchr(plain, ':') : NULL;
         if (!colon)
-                return bad(ret_error, "its token is malformed");
+                return error_set(ret_error, ECR_FAILED, "its token is malformed");
         *colon = '\0';
         if (!aws_text_is_valid(plain, TAG_SIZE_MAX) || !aws_text_is_valid(colon + 1, PASSWORD_SIZE_MAX))
-                return bad(ret_error, "its token is malformed");
+                return error_set(ret_error, ECR_FAILED, "its token is malformed");
         ret->user = strdup(plain);
         ret->password = strdup(colon + 1);
         explicit_bzero(plain, size);
@@ -141,7 +135,7 @@ int ecr_parse_token(const char *json, size_t size, EcrToken *ret, char **ret_err
         if (json_object_is_type(data, json_type_array))
                 first = json_object_array_get_idx(data, 0);
         if (!text(first, "authorizationToken"))
-                return bad(ret_error, "its answer has no token");
+                return error_set(ret_error, ECR_FAILED, "its answer has no token");
         r = decode_token(text(first, "authorizationToken"), &token, ret_error);
         if (r != 0) {
                 ecr_token_done(&token);
@@ -177,9 +171,9 @@ static int add_image(json_object *images, json_object *id, char **ret_error)
         if (!digest || !digest_hex(digest))
                 return 0; /* of a kind that cannot be had here */
         if (tag && !aws_text_is_valid(tag, TAG_SIZE_MAX))
-                return bad(ret_error, "its list has a tag that is malformed");
+                return error_set(ret_error, ECR_FAILED, "its list has a tag that is malformed");
         if (json_object_object_length(images) >= (int) ECR_IMAGES_MAX)
-                return bad(ret_error, "its list is too long");
+                return error_set(ret_error, ECR_FAILED, "its list is too long");
         return add_tag(images, digest, tag);
 }
 
@@ -195,14 +189,14 @@ int ecr_parse_page(const char *json, size_t size, json_object *images, char **re
         ids = json_object_is_type(object, json_type_object) ? json_object_object_get(object, "imageIds")
                                                             : NULL;
         if (!json_object_is_type(ids, json_type_array))
-                return bad(ret_error, "its answer has no list");
+                return error_set(ret_error, ECR_FAILED, "its answer has no list");
         for (size_t i = 0; r == 0 && i < json_object_array_length(ids); i++)
                 r = add_image(images, json_object_array_get_idx(ids, i), ret_error);
         if (r != 0)
                 return r;
         next = text(object, "nextToken");
         if (next && strlen(next) > NEXT_SIZE_MAX)
-                return bad(ret_error, "its list goes on by a token that is too long");
+                return error_set(ret_error, ECR_FAILED, "its list goes on by a token that is too long");
         *ret_next = next ? strdup(next) : NULL;
         return next && !*ret_next ? -ENOMEM : 0;
 }

@@ -28,12 +28,7 @@ void key_file_done(KeyFile *file)
 
 static int bad(char **ret_error, size_t line, const char *what)
 {
-        char *error = string_format("line %zu: %s", line, what);
-
-        if (!error)
-                return -ENOMEM;
-        *ret_error = error;
-        return KEY_BAD;
+        return error_set(ret_error, KEY_BAD, "line %zu: %s", line, what);
 }
 
 static int read_key(KeyFile *file, void *place, char *value)

@@ -26,14 +26,6 @@
 #define BLOB_MODE       0644
 #define OUTPUT_SIZE_MAX 4096U
 
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return OCI_LAYOUT_BAD;
-}
-
 /* Makes a folder, where it is not there; a link in its place is not followed. */
 static int make_folder(int parent_fd, const char *name, int *ret_fd)
 {
@@ -273,7 +265,10 @@ static int collect(const char *path, char **ret_error)
         r = process_run(&options, &result);
         if (r < 0)
                 return r;
-        return result.status == 0 ? 0 : bad(ret_error, process_error(&options, &result));
+        if (result.status == 0)
+                return 0;
+        *ret_error = process_error(&options, &result);
+        return *ret_error ? OCI_LAYOUT_BAD : -ENOMEM;
 }
 
 int oci_layout_remove_tag(const char *path, const char *tag, char **ret_error)
@@ -283,7 +278,8 @@ int oci_layout_remove_tag(const char *path, const char *tag, char **ret_error)
 
         r = read_index(path, &index);
         if (r == OCI_LAYOUT_BAD)
-                return bad(ret_error, string_format("%s/" OCI_INDEX " is not the index of a layout", path));
+                return error_set(ret_error, OCI_LAYOUT_BAD, "%s/" OCI_INDEX " is not the index of a layout",
+                                 path);
         if (r != 0)
                 return r;
         if (!index_drop_tag(index, tag))

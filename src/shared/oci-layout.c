@@ -28,14 +28,6 @@ struct OciLayout {
         OciIndex index;
 };
 
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return OCI_LAYOUT_BAD;
-}
-
 /* Opens beneath a folder without following any link. */
 static int open_beneath(int folder_fd, const char *path, int flags)
 {
@@ -110,10 +102,10 @@ static int index_read(json_object *object, OciIndex *index, char **ret_error)
         if (!json_object_is_type(object, json_type_object) ||
             !json_object_object_get_ex(object, "manifests", &manifests) ||
             !json_object_is_type(manifests, json_type_array))
-                return bad(ret_error, strdup("has no array `manifests`"));
+                return error_set(ret_error, OCI_LAYOUT_BAD, "has no array `manifests`");
         n = json_object_array_length(manifests);
         if (n > IMAGES_MAX)
-                return bad(ret_error, string_format("names more than %u images", IMAGES_MAX));
+                return error_set(ret_error, OCI_LAYOUT_BAD, "names more than %u images", IMAGES_MAX);
         index->images = calloc(n ?: 1, sizeof(OciImage));
         if (!index->images)
                 return -ENOMEM;
@@ -123,9 +115,8 @@ static int index_read(json_object *object, OciIndex *index, char **ret_error)
                 r = json_object_is_type(manifest, json_type_object) ? index_add(index, manifest)
                                                                     : OCI_LAYOUT_BAD;
                 if (r == OCI_LAYOUT_BAD)
-                        return bad(
-                                ret_error,
-                                string_format("manifests[%zu] has no sha256 digest, or too long a tag", i));
+                        return error_set(ret_error, OCI_LAYOUT_BAD,
+                                         "manifests[%zu] has no sha256 digest, or too long a tag", i);
                 if (r < 0)
                         return r;
         }
@@ -145,14 +136,14 @@ int oci_index_parse(const char *text, size_t size, OciIndex *ret, char **ret_err
         int r;
 
         if (size > OCI_INDEX_SIZE_MAX)
-                return bad(ret_error, string_format("has more than %u bytes", OCI_INDEX_SIZE_MAX));
+                return error_set(ret_error, OCI_LAYOUT_BAD, "has more than %u bytes", OCI_INDEX_SIZE_MAX);
         tokener = json_tokener_new_ex(INDEX_DEPTH);
         if (!tokener)
                 return -ENOMEM;
         object = json_tokener_parse_ex(tokener, text, (int) size);
         json_tokener_free(tokener);
         if (!object)
-                return bad(ret_error, strdup("is not JSON"));
+                return error_set(ret_error, OCI_LAYOUT_BAD, "is not JSON");
         r = index_read(object, &index, ret_error);
         if (r != 0)
                 return r;
@@ -225,12 +216,13 @@ static int layout_load(OciLayout *layout, const char *path, char **ret_error)
         if (r == -ENOENT)
                 return OCI_LAYOUT_MISSING;
         if (r == -EFBIG || r == -ELOOP || r == -ENOTSUP)
-                return bad(ret_error,
-                           string_format("%s/index.json is no regular file of a sensible size", path));
+                return error_set(ret_error, OCI_LAYOUT_BAD,
+                                 "%s/index.json is no regular file of a sensible size", path);
         if (r < 0)
                 return r;
         r = oci_index_parse(text, size, &layout->index, &error);
-        return r == OCI_LAYOUT_BAD ? bad(ret_error, string_format("%s/index.json %s", path, error)) : r;
+        return r == OCI_LAYOUT_BAD ? error_set(ret_error, OCI_LAYOUT_BAD, "%s/index.json %s", path, error)
+                                   : r;
 }
 
 /* `parent` is trusted, what lies below it is not. */
@@ -251,7 +243,7 @@ static int layout_open(const char *parent, const char *below, OciLayout **ret, c
         if (layout->folder_fd == -ENOENT)
                 return OCI_LAYOUT_MISSING;
         if (layout->folder_fd == -ELOOP || layout->folder_fd == -ENOTDIR)
-                return bad(ret_error, string_format("%s is a link or no folder", path));
+                return error_set(ret_error, OCI_LAYOUT_BAD, "%s is a link or no folder", path);
         if (layout->folder_fd < 0)
                 return layout->folder_fd;
         r = layout_load(layout, path, ret_error);

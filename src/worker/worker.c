@@ -216,10 +216,8 @@ static int make_settings(const Arguments *arguments, WorkerSettings *settings, c
                 r = settings_from_environment(settings, getenv, ret_error);
         if (r == 0)
                 r = apply_arguments(settings, arguments, ret_error);
-        if (r == 0 && !settings->folder) {
-                *ret_error = strdup("without its unit it needs an address and a folder");
-                r = *ret_error ? SETTINGS_BAD : -ENOMEM;
-        }
+        if (r == 0 && !settings->folder)
+                r = error_set(ret_error, SETTINGS_BAD, "without its unit it needs an address and a folder");
         if (r == 0)
                 r = settings_read_key(settings, ret_error);
         if (r == 0 && !settings->images) {
@@ -241,8 +239,7 @@ static int check_libcurl(const WorkerSettings *settings, char **ret_error)
 
         if (!problem || !settings->wants_s3)
                 return 0;
-        *ret_error = string_format("inputs in S3 are configured, and %s", problem);
-        return *ret_error ? SETTINGS_BAD : -ENOMEM;
+        return error_set(ret_error, SETTINGS_BAD, "inputs in S3 are configured, and %s", problem);
 }
 
 /* The run. */

@@ -250,6 +250,14 @@ static void test_hex(void **state)
         assert_string_not_equal(a, b);
 }
 
+static void test_error(void **state)
+{
+        _cleanup_free_ char *error = NULL;
+
+        assert_int_equal(error_set(&error, 7, "%s: line %u", "a file", 3), 7);
+        assert_string_equal(error, "a file: line 3");
+}
+
 static void test_escape(void **state)
 {
         static const struct {
@@ -556,6 +564,7 @@ int main(void)
                 cmocka_unit_test(test_whole_reads_and_writes),
                 cmocka_unit_test(test_prefix_and_suffix),
                 cmocka_unit_test(test_hex),
+                cmocka_unit_test(test_error),
                 cmocka_unit_test(test_escape),
                 cmocka_unit_test(test_escape_is_cut),
                 cmocka_unit_test(test_string_arrays),
