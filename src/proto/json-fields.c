@@ -340,6 +340,21 @@ int json_refuse_unknown(const JsonTable *table, json_object *object, char **ret_
         return 0;
 }
 
+int json_check_ceilings(const JsonTable *table, const void *limits, const void *ceilings, char **ret_error)
+{
+        for (size_t i = 0; i < table->n_fields; i++) {
+                const JsonField *field = &table->fields[i];
+                uint64_t ceiling = *(const uint64_t *) at(ceilings, field->offset);
+
+                assert(field->type == &field_uint);
+                if (*(const uint64_t *) at(limits, field->offset) > ceiling)
+                        return error_set(ret_error, JSON_BAD,
+                                         "limits.%s must be at most %" PRIu64 ", the ceiling of this host",
+                                         field->name, ceiling);
+        }
+        return 0;
+}
+
 json_object *json_write(const JsonTable *table, const void *value)
 {
         _cleanup_json_ json_object *object = json_object_new_object();

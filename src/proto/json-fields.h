@@ -69,6 +69,10 @@ int json_read(const JsonTable *table, json_object *object, void *ret, char **ret
 /* For what must not grow: JSON_BAD where the object, or a struct in it, has a member that the table does
  * not name. */
 int json_refuse_unknown(const JsonTable *table, json_object *object, char **ret_error) _warn_unused_;
+/* Whether each number of `limits` is at most that of `ceilings`: two structs of a table that has numbers
+ * alone. JSON_BAD with the first that is not, and its ceiling. */
+int json_check_ceilings(const JsonTable *table, const void *limits, const void *ceilings,
+                        char **ret_error) _warn_unused_;
 /* A new object, NULL without memory. */
 json_object *json_write(const JsonTable *table, const void *value);
 /* Frees what the struct owns and zeroes it. */

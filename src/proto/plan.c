@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Plan, as a table; and limits against their ceilings, by the table of limits. */
+/* Plan, as a table. */
 
 #include "plan.h"
 
 #include "basic/string-util.h"
-
-#include <errno.h>
-#include <inttypes.h>
 
 #define WORDS_MAX  4096U
 #define FOLDER_MAX 4095U
@@ -61,16 +58,5 @@ void plan_done(Plan *plan)
 
 int limits_check_ceilings(const Limits *limits, const Limits *ceilings, char **ret_error)
 {
-        for (size_t i = 0; i < limits_table.n_fields; i++) {
-                const JsonField *field = &limits_table.fields[i];
-                uint64_t value = *(const uint64_t *) ((const char *) limits + field->offset);
-                uint64_t ceiling = *(const uint64_t *) ((const char *) ceilings + field->offset);
-
-                if (value <= ceiling)
-                        continue;
-                return error_set(ret_error, JSON_BAD,
-                                 "limits.%s must be at most %" PRIu64 ", the ceiling of this host",
-                                 field->name, ceiling);
-        }
-        return 0;
+        return json_check_ceilings(&limits_table, limits, ceilings, ret_error);
 }
