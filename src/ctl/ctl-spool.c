@@ -9,12 +9,12 @@
 #include "ctl-ask.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/io-util.h"
 #include "basic/percent.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -89,20 +89,14 @@ static int copy_entry(const CtlVerb *verb, int from_fd, int to_fd, const char *n
 
 static int copy_folder(const CtlVerb *verb, int from_fd, int to_fd, unsigned depth)
 {
-        int fd = openat(from_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-        DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
+        int r = folder_open(from_fd, ".", &folder);
 
-        if (!folder) {
-                r = -errno;
-                safe_close(fd);
-                return r;
-        }
-        if (depth > DEPTH_MAX)
+        if (r == 0 && depth > DEPTH_MAX)
                 r = ctl_fail(verb, SPOOL_SAID, "the folders lie too deep");
-        for (struct dirent *entry; r == 0 && (entry = readdir(folder));)
-                if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
-                        r = copy_entry(verb, from_fd, to_fd, entry->d_name, depth);
-        (void) closedir(folder);
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0)
+                r = copy_entry(verb, from_fd, to_fd, entry->d_name, depth);
         return r;
 }
 

@@ -8,6 +8,7 @@
 #include "ask.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
 #include "proto/image.h"
@@ -15,7 +16,6 @@
 #include "shared/hash.h"
 #include "shared/oci-layout.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -116,17 +116,14 @@ static bool is_old_lock(int folder_fd, const char *name)
 /* What nobody came back for; that it cannot be removed is for the next one to try. */
 static void collect(int folder_fd)
 {
-        int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
 
-        if (!folder) {
-                safe_close(fd);
+        if (folder_open(folder_fd, ".", &folder) < 0)
                 return;
-        }
-        for (struct dirent *entry; (entry = readdir(folder));)
+        while (folder_next(folder, &entry) > 0)
                 if (is_old_lock(folder_fd, entry->d_name))
                         remove_old(folder_fd, entry->d_name);
-        (void) closedir(folder);
 }
 
 static int open_folder(int parent_fd, const char *path, int *ret_fd)

@@ -9,10 +9,10 @@
 #include "rootless/identity.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/io-util.h"
 #include "basic/string-util.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -170,33 +170,19 @@ static int walk_entry(Walk *walk, int folder_fd, const char *name, unsigned dept
                                                                                                    : 0;
 }
 
-static void closedirp(DIR **folder)
-{
-        if (*folder)
-                closedir(*folder);
-}
-
 static int walk_folder(Walk *walk, int folder_fd, unsigned depth)
 {
-        _cleanup_(closedirp) DIR *folder = NULL;
-        int fd, r = 0;
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
+        int r;
 
         if (depth > DEPTH_MAX)
                 return error_set(&walk->error, IMAGE_BAD, "the image has folders more than %u deep",
                                  DEPTH_MAX);
-        fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        folder = fdopendir(fd);
-        if (!folder) {
-                safe_close(fd);
-                return -errno;
-        }
-        errno = 0;
-        for (struct dirent *entry; r == 0 && (entry = readdir(folder)); errno = 0)
-                if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
-                        r = walk_entry(walk, fd, entry->d_name, depth);
-        return r != 0 ? r : -errno;
+        r = folder_open(folder_fd, ".", &folder);
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0)
+                r = walk_entry(walk, dirfd(folder), entry->d_name, depth);
+        return r;
 }
 
 int image_root_prepare(int root_fd, const char *user, uint64_t *ret_size, char **ret_error)

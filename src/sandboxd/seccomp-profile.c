@@ -11,11 +11,11 @@
 
 #include "seccomp-profile.h"
 
+#include "basic/folder.h"
 #include "basic/string-util.h"
 #include "proto/json-fields.h"
 #include "proto/name.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <seccomp.h>
@@ -362,24 +362,21 @@ int seccomp_profile_load(const char *name, SeccompPrograms *ret, char **ret_erro
 
 static int list_folder(const char *path, char ***names)
 {
-        DIR *folder = opendir(path);
+        _cleanup_folder_ DIR *folder = opendir(path);
         struct dirent *entry;
         int r = 0;
 
         if (!folder)
                 return errno == ENOENT ? 0 : -errno;
-        while (r >= 0 && (errno = 0, entry = readdir(folder))) {
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0) {
                 char *end = string_ends_with(entry->d_name, ".json") ? strrchr(entry->d_name, '.') : NULL;
 
-                if (!end)
-                        continue;
-                *end = '\0';
-                if (slug_is_valid(entry->d_name) && !strv_contains(*names, entry->d_name))
-                        r = strv_extend(names, entry->d_name);
+                if (end)
+                        *end = '\0';
+                r = end && slug_is_valid(entry->d_name) && !strv_contains(*names, entry->d_name)
+                            ? strv_extend(names, entry->d_name)
+                            : 0;
         }
-        if (r >= 0 && errno != 0)
-                r = -errno;
-        (void) closedir(folder);
         return r;
 }
 

@@ -9,10 +9,10 @@
 
 #include "basic/digest.h"
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/io-util.h"
 #include "basic/string-util.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -168,12 +168,6 @@ static int index_add_tag(json_object *index, json_object *from, const char *dige
 
 /* Adding */
 
-static void closedirp(DIR **folder)
-{
-        if (*folder)
-                closedir(*folder);
-}
-
 static int open_blobs(const char *path, int *ret_fd)
 {
         _cleanup_close_ int layout_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), blobs_fd = -EBADF;
@@ -198,25 +192,19 @@ static int move_blob(int from_fd, int to_fd, const char *name)
 static int move_blobs(const char *from, const char *to)
 {
         _cleanup_close_ int from_fd = -EBADF, to_fd = -EBADF;
-        _cleanup_(closedirp) DIR *folder = NULL;
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
         int r;
 
         r = open_blobs(from, &from_fd);
+        if (r == 0)
+                r = open_blobs(to, &to_fd);
+        if (r == 0)
+                r = folder_open(from_fd, ".", &folder);
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0)
+                r = entry->d_name[0] == '.' ? 0 : move_blob(from_fd, to_fd, entry->d_name);
         if (r < 0)
                 return r;
-        r = open_blobs(to, &to_fd);
-        if (r < 0)
-                return r;
-        folder = fdopendir(from_fd);
-        if (!folder)
-                return -errno;
-        from_fd = -EBADF;
-        errno = 0;
-        for (struct dirent *entry; r == 0 && (entry = readdir(folder)); errno = 0)
-                if (entry->d_name[0] != '.')
-                        r = move_blob(dirfd(folder), to_fd, entry->d_name);
-        if (r < 0 || errno > 0)
-                return r < 0 ? r : -errno;
         return fsync(to_fd) < 0 ? -errno : 0;
 }
 

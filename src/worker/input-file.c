@@ -8,9 +8,9 @@
 #include "input.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/string-util.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/openat2.h>
@@ -205,14 +205,11 @@ static int next_entry(FileInput *in, Buffer *out, char **ret_error)
 {
         Level *level = &in->levels[in->n_levels - 1];
         struct dirent *entry;
+        int r = folder_next(level->folder, &entry);
 
-        errno = 0;
-        entry = readdir(level->folder);
-        if (entry && (streq(entry->d_name, ".") || streq(entry->d_name, "..")))
-                return 0;
-        if (entry)
+        if (r > 0)
                 return start_entry(in, entry->d_name, out, ret_error);
-        if (errno != 0)
+        if (r < 0)
                 return error_set(ret_error, INPUT_BAD, "the input cannot be read");
         (void) closedir(level->folder);
         in->n_levels--;
