@@ -20,8 +20,8 @@ static inline void closedirp(DIR **folder)
 
 #define _cleanup_folder_ _cleanup_(closedirp)
 
-/* Opens the folder `name` of another (or of AT_FDCWD), which may be `.`; no link in its place is followed.
- */
+/* Opens the folder `name` of another (or of AT_FDCWD), which may be `.`; no link in its
+ * place is followed. */
 int folder_open(int parent_fd, const char *name, DIR **ret) _warn_unused_;
 /* The next entry that is neither `.` nor `..`: 1 with it, 0 at the end, or -errno. */
 int folder_next(DIR *folder, struct dirent **ret) _warn_unused_;

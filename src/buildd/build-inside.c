@@ -121,8 +121,8 @@ static int open_egress(const BuildInside *in)
         return r < 0 ? (int) r : r == 0 ? -ECONNREFUSED : 0;
 }
 
-/* The folder under a name that is the same for everybody: messages of programs tell of no path of the host.
- */
+/* The folder under a name that is the same for everybody: messages of programs tell of no path
+ * of the host. */
 static int move_in(void)
 {
         if (mkdir(PLACE, 0700) < 0 || mount(".", PLACE, NULL, MS_BIND, NULL) < 0 || chdir(PLACE) < 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Workers run as a user of their own and see neither homes nor /tmp. Members of the group `pipeline` may
- * write to the inputs' folder, whose set-group-id bit makes what lies there readable to workers; so a copy
- * is all that is needed. It holds regular files and folders alone: a link would mean something else there.
- */
+/* Workers run as a user of their own and see neither homes nor /tmp. Members of the group `pipeline`
+ * may write to the inputs' folder, whose set-group-id bit makes what lies there readable to workers;
+ * so a copy is all that is needed. It holds regular files and folders alone: a link would mean
+ * something else there. */
 
 #include "ctl-spool.h"
 

@@ -28,8 +28,8 @@
 #define BUILD_PROGRAM  PROGRAMS "pipeline-buildd"
 #define VERSION_USEC   (5 * USEC_PER_SEC)
 
-/* Who runs what is not trusted. Each is named as its package, and has a user manager that scopes come from.
- */
+/* Who runs what is not trusted. Each is named as its package, and has a user manager that
+ * scopes come from. */
 typedef struct HostUser {
         const char *name;
         const char *drop_in; /* what confines its manager, in PROGRAMS */

@@ -203,8 +203,8 @@ static int write_maps(pid_t pid, const Identity *identity)
         return 0;
 }
 
-/* Of the child that stays outside: waits until the daemon is inside, and ends with an errno as its status.
- */
+/* Of the child that stays outside: waits until the daemon is inside, and ends with an errno
+ * as its status. */
 static void map_from_outside(int entered_fd, const Identity *identity)
 {
         char entered;

@@ -127,8 +127,8 @@ static void become_runtime(const Runtime *runtime, char *const *argv)
 void runtime_run(const Runtime *runtime, const char *folder, const char *name, const int *fds)
 {
         char root[PATH_MAX + 16], released;
-        /* The group is there already. crun leaves the process in it; others are told that they are not root.
-         */
+        /* The group is there already. crun leaves the process in it; others are told that they
+         * are not root. */
         char *const argv[] = { (char *) runtime->path,
                                root,
                                (char *) (runtime->is_crun ? "--cgroup-manager=disabled" : "--rootless=true"),

@@ -33,12 +33,14 @@
 #define RUNTIME_PROCESSES UINT64_C(16)
 #define RUNTIME_CPU       UINT64_C(100)
 
-#define START_USEC (30 * USEC_PER_SEC) /* of a host that is out of breath; a job's own set-up is shorter */
-#define INPUT_USEC (60 * USEC_PER_SEC) /* from the taking to the guest's start */
-#define MARGIN_USEC                                                                                       \
-        (3 * USEC_PER_SEC)             /* pipeline-init has the job's deadline; this is for when it fails \
-                                        */
-#define LAST_USEC  (60 * USEC_PER_SEC) /* the same of the scope, for when this daemon fails */
+/* Of a host that is out of breath; a job's own set-up is shorter. */
+#define START_USEC (30 * USEC_PER_SEC)
+/* From the taking to the guest's start. */
+#define INPUT_USEC (60 * USEC_PER_SEC)
+/* Beyond the job's deadline, which pipeline-init keeps: this is for when it fails. */
+#define MARGIN_USEC (3 * USEC_PER_SEC)
+/* The same of the scope, for when this daemon fails. */
+#define LAST_USEC  (60 * USEC_PER_SEC)
 #define RETRY_USEC (1 * USEC_PER_SEC)
 
 #define AFTER(state) (1U << (state))
@@ -304,8 +306,8 @@ static void on_drained(FrameStream *stream, void *userdata)
         sandbox->handlers->drained(sandbox, sandbox->owner);
 }
 
-/* The socket closes when pipeline-init ended: mostly killed with the guest, by a limit that is known by now.
- */
+/* The socket closes when pipeline-init ended: mostly killed with the guest, by a limit that is
+ * known by now. */
 static void on_stream_ended(FrameStream *stream, FrameStreamEnd end, void *userdata)
 {
         Sandbox *sandbox = userdata;

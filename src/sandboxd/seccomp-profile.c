@@ -28,8 +28,8 @@
 /* The administrator's first. */
 static const char *const folders[] = { SYSCONFDIR "/profiles", PROFILEDIR };
 
-/* Members of the format that json-fields does not know: words for numbers, and a number that may be missing.
- */
+/* Members of the format that json-fields does not know: words for numbers, and a number that
+ * may be missing. */
 typedef struct Word {
         const char *name;
         uint32_t value;

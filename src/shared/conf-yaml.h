@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* YAML files, walked by tables: each known key has a handler, a place in a struct and a range. What is wrong
- * is told with line, column and the path of the key; nothing is taken from a file that has something wrong.
- */
+/* YAML files, walked by tables: each known key has a handler, a place in a struct and a range.
+ * What is wrong is told with line, column and the path of the key; nothing is taken from a file
+ * that has something wrong. */
 
 #include "basic/macro.h"
 

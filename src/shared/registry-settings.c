@@ -96,8 +96,8 @@ bool registry_host_is_loopback(const char *host)
         return *after == '\0' || *after == ':';
 }
 
-/* What may stand between letters and digits: one `.`, one or two `_`, or any number of `-`. Its size, or 0.
- */
+/* What may stand between letters and digits: one `.`, one or two `_`, or any number of `-`. Its
+ * size, or 0. */
 static size_t separator_size(const char *s)
 {
         size_t n = strspn(s, "._-");

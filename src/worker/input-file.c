@@ -68,8 +68,8 @@ static int open_beneath(const char *folder, const char *path)
         return fd < 0 ? -errno : (int) fd;
 }
 
-/* The first allowed folder that it is in; -ENOENT where there is none, -EXDEV where it is below none at all.
- */
+/* The first allowed folder that it is in; -ENOENT where there is none, -EXDEV where it is below
+ * none at all. */
 static int open_allowed(const char *path, char *const *folders)
 {
         int fd = -EXDEV;

@@ -235,8 +235,8 @@ static int fetch_all(S3Input *in)
 
 /* The list, when it is whole. */
 
-/* By path, where '/' comes before all else: then what a file's path and a folder's share lies side by side.
- */
+/* By path, where '/' comes before all else: then what a file's path and a folder's share lies
+ * side by side. */
 static int compare_files(const void *a, const void *b)
 {
         const char *x = ((const S3File *) a)->path, *y = ((const S3File *) b)->path;

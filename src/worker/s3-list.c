@@ -24,8 +24,8 @@ typedef struct Reader Reader;
 
 typedef struct Leaf {
         const char *path;
-        int (*take)(Reader *reader, const char *text,
-                    size_t size); /* 0, -ENOMEM, S3_XML_BAD (`wrong` is set) */
+        /* 0, -ENOMEM, S3_XML_BAD (`wrong` is set) */
+        int (*take)(Reader *reader, const char *text, size_t size);
 } Leaf;
 
 struct Reader {
