@@ -5,6 +5,7 @@
 
 #include "oci-layout.h"
 
+#include "json-util.h"
 #include "process-util.h"
 
 #include "basic/digest.h"
@@ -15,7 +16,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -72,24 +72,9 @@ int oci_layout_lock(const char *registry, const char *channel, const char *track
 
 /* The index, as JSON: members that are not known here are kept. */
 
-static void json_putp(json_object **object)
-{
-        json_object_put(*object);
-}
-
-static const char *member_text(json_object *object, const char *name)
-{
-        json_object *value =
-                json_object_is_type(object, json_type_object) ? json_object_object_get(object, name) : NULL;
-
-        return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
-}
-
 static json_object *index_manifests(json_object *index)
 {
-        json_object *manifests = json_object_is_type(index, json_type_object)
-                                         ? json_object_object_get(index, "manifests")
-                                         : NULL;
+        json_object *manifests = json_member(index, "manifests");
 
         return json_object_is_type(manifests, json_type_array) ? manifests : NULL;
 }
@@ -131,11 +116,9 @@ static bool index_drop_tag(json_object *index, const char *tag)
 
         for (size_t i = json_object_array_length(manifests); i-- > 0;) {
                 json_object *manifest = json_object_array_get_idx(manifests, i);
-                json_object *annotations = json_object_is_type(manifest, json_type_object)
-                                                   ? json_object_object_get(manifest, "annotations")
-                                                   : NULL;
+                json_object *annotations = json_member(manifest, "annotations");
 
-                if (streq(member_text(annotations, OCI_TAG_ANNOTATION), tag)) {
+                if (streq(json_member_text(annotations, OCI_TAG_ANNOTATION) ?: "", tag)) {
                         json_object_array_del_idx(manifests, i, 1);
                         is_found = true;
                 }
@@ -149,7 +132,7 @@ static int index_add_tag(json_object *index, json_object *from, const char *dige
         json_object *manifests = index_manifests(from), *source = NULL, *copy = NULL, *annotations;
 
         for (size_t i = 0; i < json_object_array_length(manifests); i++)
-                if (streq(member_text(json_object_array_get_idx(manifests, i), "digest"), digest))
+                if (streq(json_member_text(json_object_array_get_idx(manifests, i), "digest") ?: "", digest))
                         source = json_object_array_get_idx(manifests, i);
         if (!source)
                 return -ENOENT;

@@ -6,6 +6,8 @@
 
 #include "oci-layout.h"
 
+#include "json-util.h"
+
 #include "basic/digest.h"
 #include "basic/fd-util.h"
 #include "basic/io-util.h"
@@ -13,7 +15,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -53,18 +54,6 @@ void oci_index_done(OciIndex *index)
         *index = (OciIndex){};
 }
 
-static const char *member_text(json_object *object, const char *name)
-{
-        json_object *value = NULL;
-
-        if (!json_object_is_type(object, json_type_object) ||
-            !json_object_object_get_ex(object, name, &value) ||
-            !json_object_is_type(value, json_type_string) ||
-            strlen(json_object_get_string(value)) != (size_t) json_object_get_string_len(value))
-                return NULL;
-        return json_object_get_string(value);
-}
-
 static OciImage *index_find(const OciIndex *index, const char *digest)
 {
         for (size_t i = 0; i < index->n_images; i++)
@@ -76,8 +65,8 @@ static OciImage *index_find(const OciIndex *index, const char *digest)
 /* One member of `manifests`. Further mentions of a digest only add tags. */
 static int index_add(OciIndex *index, json_object *manifest)
 {
-        const char *digest = member_text(manifest, "digest");
-        const char *tag = member_text(json_object_object_get(manifest, "annotations"), OCI_TAG_ANNOTATION);
+        const char *digest = json_member_text(manifest, "digest");
+        const char *tag = json_member_text(json_member(manifest, "annotations"), OCI_TAG_ANNOTATION);
         OciImage *image;
 
         if (!digest || !digest_hex(digest) || (tag && strlen(tag) > TAG_SIZE_MAX))
@@ -95,13 +84,11 @@ static int index_add(OciIndex *index, json_object *manifest)
 
 static int index_read(json_object *object, OciIndex *index, char **ret_error)
 {
-        json_object *manifests = NULL;
+        json_object *manifests = json_member(object, "manifests");
         size_t n;
         int r;
 
-        if (!json_object_is_type(object, json_type_object) ||
-            !json_object_object_get_ex(object, "manifests", &manifests) ||
-            !json_object_is_type(manifests, json_type_array))
+        if (!json_object_is_type(manifests, json_type_array))
                 return error_set(ret_error, OCI_LAYOUT_BAD, "has no array `manifests`");
         n = json_object_array_length(manifests);
         if (n > IMAGES_MAX)
@@ -123,25 +110,17 @@ static int index_read(json_object *object, OciIndex *index, char **ret_error)
         return 0;
 }
 
-static void json_putp(json_object **object)
-{
-        json_object_put(*object);
-}
-
 int oci_index_parse(const char *text, size_t size, OciIndex *ret, char **ret_error)
 {
         _cleanup_(json_putp) json_object *object = NULL;
         _cleanup_(oci_index_done) OciIndex index = {};
-        struct json_tokener *tokener;
         int r;
 
         if (size > OCI_INDEX_SIZE_MAX)
                 return error_set(ret_error, OCI_LAYOUT_BAD, "has more than %u bytes", OCI_INDEX_SIZE_MAX);
-        tokener = json_tokener_new_ex(INDEX_DEPTH);
-        if (!tokener)
-                return -ENOMEM;
-        object = json_tokener_parse_ex(tokener, text, (int) size);
-        json_tokener_free(tokener);
+        r = json_parse(text, size, OCI_INDEX_SIZE_MAX, INDEX_DEPTH, &object);
+        if (r < 0)
+                return r;
         if (!object)
                 return error_set(ret_error, OCI_LAYOUT_BAD, "is not JSON");
         r = index_read(object, &index, ret_error);
