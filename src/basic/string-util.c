@@ -154,3 +154,18 @@ int strv_extend(char ***strv, const char *s)
         *strv = grown;
         return 0;
 }
+
+int strv_split(const char *text, const char *separators, char ***ret)
+{
+        _cleanup_(strv_freep) char **words = NULL;
+        _cleanup_free_ char *copy = strdup(text);
+        char *rest = copy, *word;
+        int r = copy ? 0 : -ENOMEM;
+
+        while (r == 0 && (word = strsep(&rest, separators)))
+                if (*word != '\0')
+                        r = strv_extend(&words, word);
+        if (r == 0)
+                *ret = TAKE_PTR(words);
+        return r;
+}

@@ -38,6 +38,8 @@ size_t strv_length(char *const *strv);
 bool strv_contains(char *const *strv, const char *s);
 /* Adds a copy at the end; *strv may be NULL. */
 int strv_extend(char ***strv, const char *s) _warn_unused_;
+/* The words of a text, between any of the `separators`; *ret is NULL where there are none. 0 or -ENOMEM. */
+int strv_split(const char *text, const char *separators, char ***ret) _warn_unused_;
 
 static inline void strv_freep(char ***strv)
 {

@@ -229,19 +229,13 @@ static int set_tls(RegistrySettings *settings, const char *text, char **ret_erro
 static int set_token_hosts(RegistrySettings *settings, const char *text, char **ret_error)
 {
         _cleanup_(strv_freep) char **hosts = NULL;
-        _cleanup_free_ char *copy = strdup(text);
-        char *rest = copy;
+        int r = strv_split(text, LIST_SEPARATOR, &hosts);
 
-        if (!copy)
-                return -ENOMEM;
-        for (char *host; (host = strsep(&rest, LIST_SEPARATOR));) {
-                if (*host == '\0')
-                        continue;
-                if (!host_is_valid(host))
-                        return error_set(ret_error, REGISTRY_BAD, "%s is not HOST or HOST:PORT", host);
-                if (strv_extend(&hosts, host) < 0)
-                        return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
+        for (char **host = hosts; host && *host; host++)
+                if (!host_is_valid(*host))
+                        return error_set(ret_error, REGISTRY_BAD, "%s is not HOST or HOST:PORT", *host);
         strv_free(settings->token_hosts);
         settings->token_hosts = TAKE_PTR(hosts);
         return 0;

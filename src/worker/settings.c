@@ -109,20 +109,18 @@ static int set_channel(WorkerSettings *settings, const char *text, char **ret_er
 
 static int set_topics(WorkerSettings *settings, const char *text, char **ret_error)
 {
-        _cleanup_free_ char *copy = strdup(text);
-        _cleanup_(strv_freep) char **topics = NULL;
-        char *rest = copy;
+        _cleanup_(strv_freep) char **words = NULL, **topics = NULL;
+        int r = strv_split(text, LIST_SEPARATOR, &words);
 
-        if (!copy)
-                return -ENOMEM;
-        for (char *topic; (topic = strsep(&rest, LIST_SEPARATOR));) {
-                if (*topic == '\0' || streq(topic, GENERIC_TOPIC))
+        for (char **word = words; r == 0 && word && *word; word++) {
+                if (streq(*word, GENERIC_TOPIC) || strv_contains(topics, *word))
                         continue;
-                if (!slug_is_valid(topic))
-                        return error_set(ret_error, SETTINGS_BAD, "%s is no track", topic);
-                if (!strv_contains(topics, topic) && strv_extend(&topics, topic) < 0)
-                        return -ENOMEM;
+                if (!slug_is_valid(*word))
+                        return error_set(ret_error, SETTINGS_BAD, "%s is no track", *word);
+                r = strv_extend(&topics, *word);
         }
+        if (r < 0)
+                return r;
         strv_free(settings->topics);
         settings->topics = TAKE_PTR(topics);
         return 0;
@@ -166,6 +164,20 @@ static int set_folder(WorkerSettings *settings, const char *text, char **ret_err
         return set_path(&settings->folder, text, ret_error);
 }
 
+int settings_set_folder(WorkerSettings *settings, const char *folder)
+{
+        _cleanup_free_ char *current = folder[0] == '/' ? strdup("") : realpath(".", NULL), *path = NULL;
+
+        if (!current)
+                return -errno;
+        path = string_format("%s%s%s", current, current[0] != '\0' ? "/" : "", folder);
+        if (!path)
+                return -ENOMEM;
+        free(settings->folder);
+        settings->folder = TAKE_PTR(path);
+        return 0;
+}
+
 static int set_images(WorkerSettings *settings, const char *text, char **ret_error)
 {
         _cleanup_free_ char *path = string_format("%s/images", text);
@@ -175,20 +187,14 @@ static int set_images(WorkerSettings *settings, const char *text, char **ret_err
 
 static int set_input_folders(WorkerSettings *settings, const char *text, char **ret_error)
 {
-        _cleanup_free_ char *copy = strdup(text);
         _cleanup_(strv_freep) char **folders = NULL;
-        char *rest = copy;
+        int r = strv_split(text, ":", &folders);
 
-        if (!copy)
-                return -ENOMEM;
-        for (char *folder; (folder = strsep(&rest, ":"));) {
-                if (*folder == '\0')
-                        continue;
-                if (*folder != '/')
-                        return error_set(ret_error, SETTINGS_BAD, "%s is no absolute path", folder);
-                if (strv_extend(&folders, folder) < 0)
-                        return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
+        for (char **folder = folders; folder && *folder; folder++)
+                if (**folder != '/')
+                        return error_set(ret_error, SETTINGS_BAD, "%s is no absolute path", *folder);
         strv_free(settings->input_folders);
         settings->input_folders = TAKE_PTR(folders);
         return 0;
@@ -233,23 +239,19 @@ static int set_s3_addressing(WorkerSettings *settings, const char *text, char **
 
 static int set_s3_allow(WorkerSettings *settings, const char *text, char **ret_error)
 {
-        _cleanup_free_ char *copy = strdup(text);
-        _cleanup_(strv_freep) char **allowed = NULL;
-        char *rest = copy;
+        _cleanup_(strv_freep) char **words = NULL, **allowed = NULL;
+        int r = strv_split(text, LIST_SEPARATOR, &words);
 
-        if (!copy)
-                return -ENOMEM;
-        for (char *item; (item = strsep(&rest, LIST_SEPARATOR));) {
-                const char *place = string_after(item, "s3://") ?: item;
+        for (char **word = words; r == 0 && word && *word; word++) {
+                const char *place = string_after(*word, "s3://") ?: *word;
 
-                if (*item == '\0')
-                        continue;
                 if (!s3_allowed_is_valid(place))
                         return error_set(ret_error, SETTINGS_BAD, "%s is neither BUCKET nor BUCKET/FOLDER/",
-                                         item);
-                if (strv_extend(&allowed, place) < 0)
-                        return -ENOMEM;
+                                         *word);
+                r = strv_extend(&allowed, place);
         }
+        if (r < 0)
+                return r;
         strv_free(settings->s3.allowed);
         settings->s3.allowed = TAKE_PTR(allowed);
         settings->wants_s3 = true;

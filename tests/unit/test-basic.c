@@ -305,6 +305,21 @@ static void test_string_arrays(void **state)
         assert_false(strv_contains(strv, "b"));
 }
 
+static void test_words(void **state)
+{
+        _cleanup_(strv_freep) char **words = NULL;
+
+        assert_int_equal(strv_split("", " ,", &words), 0);
+        assert_null(words);
+        assert_int_equal(strv_split(", ,", " ,", &words), 0);
+        assert_null(words);
+        assert_int_equal(strv_split(",a b,,c ", " ,", &words), 0);
+        assert_int_equal(strv_length(words), 3);
+        assert_string_equal(words[0], "a");
+        assert_string_equal(words[1], "b");
+        assert_string_equal(words[2], "c");
+}
+
 static void test_numbers(void **state)
 {
         static const struct {
@@ -568,6 +583,7 @@ int main(void)
                 cmocka_unit_test(test_escape),
                 cmocka_unit_test(test_escape_is_cut),
                 cmocka_unit_test(test_string_arrays),
+                cmocka_unit_test(test_words),
                 cmocka_unit_test(test_numbers),
                 cmocka_unit_test(test_booleans),
                 cmocka_unit_test(test_sizes),
