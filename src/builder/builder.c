@@ -237,8 +237,7 @@ int main(int argc, char **argv)
                 return r - 1;
         if (geteuid() == 0) {
                 log_error("A builder does not run as root; systemctl start pipeline-builder@%s runs it as a "
-                          "user of "
-                          "its own",
+                          "user of its own",
                           arguments.name);
                 return EXIT_FAILURE;
         }

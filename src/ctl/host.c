@@ -140,11 +140,10 @@ static int check_controllers(const Host *host, HostFinding *f)
                                string_format("systemctl start user@%u.service", host->user->uid));
         for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
                 if (!has_word(text, wanted[i]))
-                        return finding(f, HOST_BAD,
-                                       string_format("the user manager is not given %s", wanted[i]),
-                                       strdup("a drop-in for user@.service with [Service] Delegate=cpu "
-                                              "memory pids; "
-                                              "in a container the machine around it must delegate them"));
+                        return finding(
+                                f, HOST_BAD, string_format("the user manager is not given %s", wanted[i]),
+                                strdup("a drop-in for user@.service with [Service] Delegate=cpu memory "
+                                       "pids; in a container the machine around it must delegate them"));
         return well(f, string_format("the user manager has %s", text));
 }
 

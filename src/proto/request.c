@@ -283,8 +283,7 @@ static int settle_channels(Request *request, RequestError *ret_error)
         if (request->action == ACTION_BUILD_CONTAINER && request->channel == CHANNEL_BUILDERS)
                 return bad(ret_error, STATUS_MALFORMED_REQUEST,
                            strdup("channel must be one that containers run in: test_runners, "
-                                  "static_analyzers or "
-                                  "representers"));
+                                  "static_analyzers or representers"));
         request->target = request->channel;
         request->channel = channel;
         return 0;

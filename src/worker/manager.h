@@ -30,8 +30,7 @@ int manager_new(sd_event *event, const WorkerSettings *settings, const ManagerOp
 Manager *manager_free(Manager *manager);
 DEFINE_CLEANUP(Manager *, manager_free)
 
-/* Connects to the router, and runs the event loop to its end. What that returns, or -errno, which was said.
- */
+/* Connects to the router, and runs the event loop to its end. What that returns; an error was said. */
 int manager_run(Manager *manager) _warn_unused_;
 /* No more jobs; what runs is finished, then the event loop ends. Said twice, it ends at once. */
 int manager_drain(Manager *manager) _warn_unused_;

@@ -274,8 +274,7 @@ int main(int argc, char **argv)
                 return r - 1;
         if (r == 0 && geteuid() == 0) {
                 log_error("A worker does not run as root; systemctl start pipeline-worker@%s runs it as a "
-                          "user "
-                          "of its own",
+                          "user of its own",
                           arguments.name);
                 return EXIT_FAILURE;
         }
