@@ -99,6 +99,21 @@ char *string_format(const char *format, ...)
         return r < 0 ? NULL : s;
 }
 
+int error_set(char **ret_error, int code, const char *format, ...)
+{
+        va_list arguments;
+        char *error;
+        int r;
+
+        va_start(arguments, format);
+        r = vasprintf(&error, format, arguments);
+        va_end(arguments);
+        if (r < 0)
+                return -ENOMEM;
+        *ret_error = error;
+        return code;
+}
+
 void strv_free(char **strv)
 {
         for (char **s = strv; s && *s; s++)
@@ -151,4 +166,19 @@ char *strv_join(char *const *strv, const char *separator)
                 text = longer;
         }
         return text;
+}
+
+int strv_split(const char *text, const char *separators, char ***ret)
+{
+        _cleanup_(strv_freep) char **words = NULL;
+        _cleanup_free_ char *copy = strdup(text);
+        char *rest = copy, *word;
+        int r = copy ? 0 : -ENOMEM;
+
+        while (r == 0 && (word = strsep(&rest, separators)))
+                if (*word != '\0')
+                        r = strv_extend(&words, word);
+        if (r == 0)
+                *ret = TAKE_PTR(words);
+        return r;
 }

@@ -28,6 +28,10 @@ char *string_escape(const char *s, size_t size, size_t length_max);
 /* Formats to a new string, NULL without memory. */
 char *string_format(const char *format, ...) _printf_(1, 2);
 
+/* Says why something is refused: *ret_error becomes a new string. Returns `code`, the condition that the
+ * caller's header lists; -ENOMEM without memory, and then nothing is written. */
+int error_set(char **ret_error, int code, const char *format, ...) _printf_(3, 4) _warn_unused_;
+
 /* NULL-ended arrays that own their strings. */
 void strv_free(char **strv);
 size_t strv_length(char *const *strv);
@@ -36,6 +40,8 @@ bool strv_contains(char *const *strv, const char *s);
 int strv_extend(char ***strv, const char *s) _warn_unused_;
 /* All, with the separator between, as a new string; NULL without memory. */
 char *strv_join(char *const *strv, const char *separator);
+/* The words of a text, between any of the `separators`; *ret is NULL where there are none. 0 or -ENOMEM. */
+int strv_split(const char *text, const char *separators, char ***ret) _warn_unused_;
 
 static inline void strv_freep(char ***strv)
 {

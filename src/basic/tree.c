@@ -5,36 +5,21 @@
 #include "tree.h"
 
 #include "fd-util.h"
+#include "folder.h"
 #include "string-util.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-static void closedirp(DIR **folder)
-{
-        if (*folder)
-                closedir(*folder);
-}
-
 int tree_clear(int folder_fd)
 {
-        _cleanup_(closedirp) DIR *folder = NULL;
-        int fd, r = 0;
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
+        int r = folder_open(folder_fd, ".", &folder);
 
-        fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        folder = fdopendir(fd);
-        if (!folder) {
-                safe_close(fd);
-                return -errno;
-        }
-        errno = 0;
-        for (struct dirent *entry; r == 0 && (entry = readdir(folder)); errno = 0)
-                if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
-                        r = tree_remove(fd, entry->d_name);
-        return r < 0 ? r : -errno;
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0)
+                r = tree_remove(dirfd(folder), entry->d_name);
+        return r;
 }
 
 int tree_remove(int folder_fd, const char *name)

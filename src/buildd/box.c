@@ -4,13 +4,13 @@
 
 #include "box.h"
 
+#include "basic/capability-util.h"
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
 #include "rootless/cgroup-watch.h"
 #include "rootless/confined.h"
 #include "shared/log.h"
 
-#include <linux/capability.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -22,7 +22,6 @@
 #define LAST_USEC       (60 * USEC_PER_SEC) /* of the scope, for when this daemon is gone */
 #define ERRORS_SIZE_MAX 1024U
 
-#define CAPABILITY(name) (UINT64_C(1) << (name))
 /* To mount, to change ids, and what RUN steps have by custom; all of it in the namespace alone. */
 #define CAPABILITIES                                                                      \
         (CAPABILITY(CAP_SYS_ADMIN) | CAPABILITY(CAP_NET_ADMIN) | CAPABILITY(CAP_SETUID) | \

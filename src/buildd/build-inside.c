@@ -13,11 +13,11 @@
 #include "build-inside.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/io-util.h"
 #include "basic/string-util.h"
 #include "proto/frame.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <net/if.h>
@@ -121,8 +121,8 @@ static int open_egress(const BuildInside *in)
         return r < 0 ? (int) r : r == 0 ? -ECONNREFUSED : 0;
 }
 
-/* The folder under a name that is the same for everybody: messages of programs tell of no path of the host.
- */
+/* The folder under a name that is the same for everybody: messages of programs tell of no path
+ * of the host. */
 static int move_in(void)
 {
         if (mkdir(PLACE, 0700) < 0 || mount(".", PLACE, NULL, MS_BIND, NULL) < 0 || chdir(PLACE) < 0)
@@ -368,18 +368,12 @@ static int send_entry(const BuildInside *in, int folder_fd, const char *name, co
 static int send_files(const BuildInside *in, int parent_fd, const char *name, const char *path,
                       unsigned depth)
 {
-        int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r = 0;
-        DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
+        int r = folder_open(parent_fd, name, &folder);
 
-        if (!folder) {
-                r = -errno;
-                safe_close(fd);
-                return r;
-        }
-        for (struct dirent *entry; r == 0 && (entry = readdir(folder));)
-                if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
-                        r = send_entry(in, fd, entry->d_name, path, depth);
-        closedir(folder);
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0)
+                r = send_entry(in, dirfd(folder), entry->d_name, path, depth);
         return r;
 }
 

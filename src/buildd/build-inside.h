@@ -12,8 +12,8 @@
 /* Descriptors that the process keeps; all are regular files but the first and the last. */
 typedef struct BuildInside {
         const BuildPlan *plan;
-        int socket_fd; /* frames go here: STDOUT, then FILE and DATA of the image, INPUT_END, EXIT; or FAILED
-                        */
+        /* Frames go here: STDOUT, then FILE and DATA of the image, INPUT_END, EXIT; or FAILED. */
+        int socket_fd;
         int dockerfile_fd, context_fd;
         int base_fds[BUILD_BASES_MAX];
         int egress_fd; /* a connection to pipeline-egress; < 0: steps have no network */

@@ -7,12 +7,12 @@
 #include "build-inside.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/io-util.h"
 #include "basic/parse-util.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,12 +24,6 @@
 #define BLOCK_SIZE    512U
 #define DEPTH_MAX     200U /* of folders: what lies deeper is not counted, and no build goes on for long */
 
-static void closedirp(DIR **folder)
-{
-        if (*folder)
-                closedir(*folder);
-}
-
 int cache_prepare(int cache_fd, const char *name, const Identity *identity)
 {
         if (mkdirat(cache_fd, name, 0700) < 0)
@@ -40,23 +34,10 @@ int cache_prepare(int cache_fd, const char *name, const Identity *identity)
         return 0;
 }
 
-static int open_folder(int folder_fd, const char *name, DIR **ret)
-{
-        int fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-        if (fd < 0)
-                return -errno;
-        *ret = fdopendir(fd);
-        if (!*ret) {
-                safe_close(fd);
-                return -ENOMEM;
-        }
-        return 0;
-}
-
 static uint64_t measure(int folder_fd, const char *name, unsigned depth)
 {
-        _cleanup_(closedirp) DIR *folder = NULL;
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
         uint64_t bytes = 0;
         struct stat st;
 
@@ -65,11 +46,10 @@ static uint64_t measure(int folder_fd, const char *name, unsigned depth)
         /* A file with several names counts once for all of them. */
         bytes = (uint64_t) st.st_blocks * BLOCK_SIZE /
                 (S_ISREG(st.st_mode) && st.st_nlink > 1 ? st.st_nlink : 1);
-        if (!S_ISDIR(st.st_mode) || depth == DEPTH_MAX || open_folder(folder_fd, name, &folder) < 0)
+        if (!S_ISDIR(st.st_mode) || depth == DEPTH_MAX || folder_open(folder_fd, name, &folder) < 0)
                 return bytes;
-        for (struct dirent *entry; (entry = readdir(folder));)
-                if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
-                        bytes += measure(dirfd(folder), entry->d_name, depth + 1);
+        while (folder_next(folder, &entry) > 0)
+                bytes += measure(dirfd(folder), entry->d_name, depth + 1);
         return bytes;
 }
 
@@ -136,16 +116,16 @@ static int add_usage(int cache_fd, const char *file, const char *in_use, Usage *
 
 static int read_usage(int cache_fd, const char *in_use, Usage *ret)
 {
-        _cleanup_(closedirp) DIR *folder = NULL;
+        _cleanup_folder_ DIR *folder = NULL;
         struct timespec oldest = {};
+        struct dirent *entry;
         Usage usage = {};
-        int r = open_folder(cache_fd, ".", &folder);
+        int r = folder_open(cache_fd, ".", &folder);
 
-        if (r < 0)
-                return r;
-        for (struct dirent *entry; r >= 0 && (entry = readdir(folder));)
-                if (string_ends_with(entry->d_name, SIZE_SUFFIX))
-                        r = add_usage(cache_fd, entry->d_name, in_use, &usage, &oldest);
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0)
+                r = string_ends_with(entry->d_name, SIZE_SUFFIX)
+                            ? add_usage(cache_fd, entry->d_name, in_use, &usage, &oldest)
+                            : 0;
         if (r < 0)
                 free(usage.oldest);
         else

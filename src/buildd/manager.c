@@ -8,11 +8,11 @@
 #include "orders.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
 #include "shared/log.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -176,23 +176,18 @@ static int open_cache(Manager *manager)
 /* What an earlier process left in the middle of a build. */
 static int clear_work(Manager *manager)
 {
-        int fd = openat(manager->cache_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-        DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
+        int r = folder_open(manager->cache_fd, ".", &folder);
 
-        if (!folder) {
-                r = -errno;
-                safe_close(fd);
-                return r;
-        }
-        for (struct dirent *entry; r >= 0 && (entry = readdir(folder));) {
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0) {
                 _cleanup_free_ char *work = string_format("%s/" BUILD_WORK, entry->d_name);
 
                 if (!work)
-                        r = -ENOMEM;
-                else if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-                        r = tree_remove(manager->cache_fd, work);
+                        return -ENOMEM;
+                r = entry->d_type == DT_DIR && entry->d_name[0] != '.' ? tree_remove(manager->cache_fd, work)
+                                                                       : 0;
         }
-        closedir(folder);
         return r;
 }
 

@@ -366,10 +366,8 @@ static int read_plan(json_object *order, const Manager *manager, BuildPlan *ret,
         json_object *object = json_object_object_get(order, "plan");
         int r;
 
-        if (!json_object_is_type(object, json_type_object)) {
-                *ret_error = strdup("the order has no plan");
-                return *ret_error ? JSON_BAD : -ENOMEM;
-        }
+        if (!json_object_is_type(object, json_type_object))
+                return error_set(ret_error, JSON_BAD, "the order has no plan");
         r = build_plan_from_json(object, ret, ret_error);
         return r != 0 ? r : build_limits_check_ceilings(&ret->limits, &manager->config.ceilings, ret_error);
 }

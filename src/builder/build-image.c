@@ -8,13 +8,13 @@
 
 #include "basic/digest.h"
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/string-util.h"
 #include "proto/image.h"
 #include "shared/oci-layout.h"
 #include "worker/order-client.h"
 #include "worker/outcome-build.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -307,15 +307,18 @@ static int find_image(Work *work, char **ret_error)
 static int count_blobs(const Work *work, size_t *ret_n)
 {
         _cleanup_free_ char *path = string_format("%s/" OCI_BLOBS, work->image);
-        DIR *folder = path ? opendir(path) : NULL;
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
+        size_t n = 0;
+        int r = path ? folder_open(AT_FDCWD, path, &folder) : -ENOMEM;
 
-        if (!folder)
-                return path ? -errno : -ENOMEM;
-        *ret_n = 0;
-        for (struct dirent *entry; (entry = readdir(folder));)
-                *ret_n += entry->d_name[0] != '.';
-        closedir(folder);
-        return 0;
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0) {
+                n += entry->d_name[0] != '.';
+                r = 0;
+        }
+        if (r == 0)
+                *ret_n = n;
+        return r;
 }
 
 /* How many blobs the image has, each counted once. */

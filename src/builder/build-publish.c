@@ -5,12 +5,12 @@
 #include "build-work.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
 #include "shared/oci-layout.h"
 #include "shared/registry.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -205,14 +205,12 @@ static int copy_file(int from_fd, int to_fd, const char *name)
 static int copy_files(const char *from, const char *to)
 {
         _cleanup_close_ int to_fd = open(to, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        DIR *folder = opendir(from);
-        int r = folder && to_fd >= 0 ? 0 : -errno;
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
+        int r = to_fd < 0 ? -errno : folder_open(AT_FDCWD, from, &folder);
 
-        for (struct dirent *entry; r == 0 && (entry = readdir(folder));)
-                if (entry->d_type == DT_REG)
-                        r = copy_file(dirfd(folder), to_fd, entry->d_name);
-        if (folder)
-                closedir(folder);
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0)
+                r = entry->d_type == DT_REG ? copy_file(dirfd(folder), to_fd, entry->d_name) : 0;
         return r;
 }
 

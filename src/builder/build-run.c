@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The order of a build. Whoever builds a commit holds its lock: a second request for it waits, and then
- * finds it built.
- */
+ * finds it built. */
 
 #include "build-work.h"
 

@@ -140,20 +140,14 @@ static const Variable variables[] = {
         VARIABLE("IMAGE_SIZE", limits.image_bytes, set_size, SIZE_FORM),
 };
 
-static int bad(char **ret_error, char *message)
-{
-        *ret_error = message;
-        return message ? SETTINGS_BAD : -ENOMEM;
-}
-
 static int set_variable(BuilderSettings *settings, const Variable *variable, const char *text,
                         char **ret_error)
 {
         int r = variable->set(text, (uint8_t *) settings + variable->offset);
 
         return r == 0 || r == -ENOMEM ? r
-                                      : bad(ret_error, string_format("%s=: %s is not %s", variable->name,
-                                                                     text, variable->form));
+                                      : error_set(ret_error, SETTINGS_BAD, "%s=: %s is not %s",
+                                                  variable->name, text, variable->form);
 }
 
 int builder_settings_init(BuilderSettings *ret, char *(*lookup)(const char *name), char **ret_error)
@@ -192,10 +186,10 @@ int builder_source(const BuilderSettings *settings, Channel channel, const char 
         int r = 0;
 
         if (!template)
-                return bad(ret_error,
-                           string_format("this builder does not know where the sources of %s are: SOURCE= "
-                                         "in its settings says so",
-                                         channel_to_string(channel)));
+                return error_set(ret_error, SETTINGS_BAD,
+                                 "this builder does not know where the sources of %s are: SOURCE= in its "
+                                 "settings says so",
+                                 channel_to_string(channel));
         while (r == 0 && *template) {
                 const char *rest = NULL;
 
@@ -214,9 +208,9 @@ int builder_source(const BuilderSettings *settings, Channel channel, const char 
         if (r == 0)
                 r = buffer_append(&address, "", 1, ADDRESS_SIZE_MAX + 1);
         if (r == -ENOBUFS)
-                return bad(ret_error,
-                           string_format("the address of the sources of %s is longer than %u bytes", track,
-                                         ADDRESS_SIZE_MAX));
+                return error_set(ret_error, SETTINGS_BAD,
+                                 "the address of the sources of %s is longer than %u bytes", track,
+                                 ADDRESS_SIZE_MAX);
         if (r == 0)
                 *ret = (char *) TAKE_PTR(address.data);
         return r;

@@ -83,17 +83,6 @@ static int parse_arguments(int argc, char **argv, Arguments *arguments)
 
 /* Settings */
 
-static int set_folder(WorkerSettings *settings, const char *folder)
-{
-        _cleanup_free_ char *absolute = folder[0] == '/' ? strdup("") : realpath(".", NULL);
-
-        if (!absolute)
-                return -errno;
-        free(settings->folder);
-        settings->folder = string_format("%s%s%s", absolute, absolute[0] ? "/" : "", folder);
-        return settings->folder ? 0 : -ENOMEM;
-}
-
 /* systemd names every folder of the unit; the first is this builder's. */
 static char *lookup(const char *name)
 {
@@ -131,11 +120,9 @@ static int make_settings(const Arguments *arguments, WorkerSettings *worker, Bui
         if (r == 0 && arguments->address)
                 r = settings_from_address(worker, arguments->address, ret_error);
         if (r == 0 && arguments->folder)
-                r = set_folder(worker, arguments->folder);
-        if (r == 0 && !worker->folder) {
-                *ret_error = strdup("without its unit it needs an address and a folder");
-                r = *ret_error ? SETTINGS_BAD : -ENOMEM;
-        }
+                r = settings_set_folder(worker, arguments->folder);
+        if (r == 0 && !worker->folder)
+                r = error_set(ret_error, SETTINGS_BAD, "without its unit it needs an address and a folder");
         if (r == 0)
                 r = settings_read_key(worker, ret_error);
         if (r == 0)
@@ -148,13 +135,6 @@ static int make_settings(const Arguments *arguments, WorkerSettings *worker, Bui
 }
 
 /* listen */
-
-static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
-{
-        Manager **manager = userdata;
-
-        return *manager ? manager_drain(*manager) : sd_event_exit(sd_event_source_get_event(source), 0);
-}
 
 static int listen_to_router(const WorkerSettings *settings, const BuilderSettings *builder,
                             const Arguments *arguments)
@@ -169,7 +149,7 @@ static int listen_to_router(const WorkerSettings *settings, const BuilderSetting
                 .task = &task_build,
                 .task_userdata = arguments->words,
         };
-        int r = daemon_event_new(on_stop, &manager, &event);
+        int r = daemon_event_new(manager_on_stop, &manager, &event);
 
         if (r < 0)
                 return log_errno(r, "Cannot make an event loop");
@@ -188,11 +168,7 @@ static int listen_to_router(const WorkerSettings *settings, const BuilderSetting
                 r = private_service_new(event, "build", settings->folder, builder->socket, &build);
         if (r < 0)
                 return r;
-        r = manager_start(manager);
-        if (r < 0)
-                return log_errno(r, "Cannot use the router's address %s", settings->router);
-        r = sd_event_loop(event);
-        return r < 0 ? log_errno(r, "The event loop failed") : r;
+        return manager_run(manager);
 }
 
 /* build */
@@ -260,8 +236,7 @@ int main(int argc, char **argv)
                 return r - 1;
         if (geteuid() == 0) {
                 log_error("A builder does not run as root; systemctl start pipeline-builder@%s runs it as a "
-                          "user of "
-                          "its own",
+                          "user of its own",
                           arguments.name);
                 return EXIT_FAILURE;
         }

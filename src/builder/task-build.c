@@ -9,12 +9,12 @@
 #include "build-work.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/io-util.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
 #include "shared/log.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -51,14 +51,13 @@ char *task_build_folder(const char *folder, const char *job)
 
 int task_build_clear(const char *folder)
 {
-        DIR *directory = opendir(folder);
+        _cleanup_folder_ DIR *directory = opendir(folder);
+        struct dirent *entry;
         int r = directory ? 0 : -errno;
 
-        for (struct dirent *entry; r == 0 && (entry = readdir(directory));)
-                if (string_after(entry->d_name, FOLDER_PREFIX))
-                        r = tree_remove(dirfd(directory), entry->d_name);
-        if (directory)
-                closedir(directory);
+        while (r == 0 && (r = folder_next(directory, &entry)) > 0)
+                r = string_after(entry->d_name, FOLDER_PREFIX) ? tree_remove(dirfd(directory), entry->d_name)
+                                                               : 0;
         return r;
 }
 

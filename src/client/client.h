@@ -14,8 +14,8 @@
 typedef struct Client Client;
 
 typedef struct ClientReply {
-        Buffer text; /* as it came, with NUL behind it (not counted): what a guest wrote is exact here only
-                      */
+        /* As it came, with NUL behind it (not counted): what a guest wrote is exact here only. */
+        Buffer text;
         json_object *object; /* the same, for looking into */
         unsigned code;       /* status.status_code */
 } ClientReply;
@@ -34,18 +34,17 @@ int client_reply_progress(const ClientReply *reply, ClientProgress *ret) _warn_u
 /* The error that the reply tells, borrowed; NULL where it has none. */
 const char *client_reply_error(const ClientReply *reply);
 
-/* `address` may be NULL: the package's unix socket; `key` too: plain text. Conditions:
- *   CLIENT_NO_ROUTER    nobody has that unix socket
- *   CLIENT_NOT_ALLOWED  this user may not use it
- *   CLIENT_BAD_ADDRESS  ZeroMQ does not take the address */
+/* Conditions. */
 enum {
-        CLIENT_NO_ROUTER = 1,
-        CLIENT_NOT_ALLOWED = 2,
-        CLIENT_BAD_ADDRESS = 3,
-        CLIENT_NO_ANSWER = 4,
-        CLIENT_BAD_REPLY = 5,
-        CLIENT_KEPT_OUT = 6,
+        CLIENT_NO_ROUTER = 1,   /* nobody has that unix socket */
+        CLIENT_NOT_ALLOWED = 2, /* this user may not use it */
+        CLIENT_BAD_ADDRESS = 3, /* ZeroMQ does not take the address */
+        CLIENT_NO_ANSWER = 4,   /* nothing came in time */
+        CLIENT_BAD_REPLY = 5,   /* what came is no reply */
+        CLIENT_KEPT_OUT = 6,    /* the router does not let it in with this key, or without one */
 };
+
+/* `address` may be NULL: the package's unix socket; `key` too: plain text. The first three of these. */
 int client_new(const char *address, const KeyFile *key, Client **ret) _warn_unused_;
 Client *client_free(Client *client);
 DEFINE_CLEANUP(Client *, client_free)
@@ -54,7 +53,6 @@ DEFINE_CLEANUP(Client *, client_free)
 typedef void (*ClientProgressHandler)(const char *text, uint64_t step, uint64_t n_steps, void *userdata);
 void client_on_progress(Client *client, ClientProgressHandler handler, void *userdata);
 
-/* Sends the object and waits. CLIENT_NO_ANSWER where nothing came in time, CLIENT_KEPT_OUT where the router
- * does not let it in with this key, or without one: then the client is of no more use. CLIENT_BAD_REPLY
- * where it is no reply. */
+/* Sends the object and waits. The last three of those above; after CLIENT_KEPT_OUT the client is of no more
+ * use. */
 int client_ask(Client *client, json_object *request, usec_t timeout_usec, ClientReply *ret) _warn_unused_;

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Workers run as a user of their own and see neither homes nor /tmp. Members of the group `pipeline` may
- * write to the inputs' folder, whose set-group-id bit makes what lies there readable to workers; so a copy
- * is all that is needed. It holds regular files and folders alone: a link would mean something else there.
- */
+/* Workers run as a user of their own and see neither homes nor /tmp. Members of the group `pipeline`
+ * may write to the inputs' folder, whose set-group-id bit makes what lies there readable to workers;
+ * so a copy is all that is needed. It holds regular files and folders alone: a link would mean
+ * something else there. */
 
 #include "ctl-spool.h"
 
 #include "ctl-ask.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/io-util.h"
+#include "basic/percent.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -37,25 +38,12 @@ void spool_done(Spool *spool)
         *spool = (Spool){};
 }
 
-/* file:// and the path, with what a URI may not hold escaped, and a slash at its end. */
+/* file:// and the path, with a slash at its end. */
 static char *uri_of(const char *path)
 {
-        char *uri = malloc(sizeof("file://") + strlen(path) * 3 + 1), *out;
+        _cleanup_free_ char *encoded = percent_encode(path, "/");
 
-        if (!uri)
-                return NULL;
-        out = stpcpy(uri, "file://");
-        for (const char *p = path; *p; p++) {
-                bool is_plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                                (*p >= '0' && *p <= '9') || strchr("/-_.~", *p);
-
-                if (is_plain)
-                        *out++ = *p;
-                else
-                        out += sprintf(out, "%%%02X", (unsigned char) *p);
-        }
-        (void) stpcpy(out, "/");
-        return uri;
+        return encoded ? string_format("file://%s/", encoded) : NULL;
 }
 
 static int copy_bytes(int from, int to)
@@ -101,20 +89,14 @@ static int copy_entry(const CtlVerb *verb, int from_fd, int to_fd, const char *n
 
 static int copy_folder(const CtlVerb *verb, int from_fd, int to_fd, unsigned depth)
 {
-        int fd = openat(from_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-        DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
+        int r = folder_open(from_fd, ".", &folder);
 
-        if (!folder) {
-                r = -errno;
-                safe_close(fd);
-                return r;
-        }
-        if (depth > DEPTH_MAX)
+        if (r == 0 && depth > DEPTH_MAX)
                 r = ctl_fail(verb, SPOOL_SAID, "the folders lie too deep");
-        for (struct dirent *entry; r == 0 && (entry = readdir(folder));)
-                if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
-                        r = copy_entry(verb, from_fd, to_fd, entry->d_name, depth);
-        (void) closedir(folder);
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0)
+                r = copy_entry(verb, from_fd, to_fd, entry->d_name, depth);
         return r;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the router says of its workers; a member that is missing or of another kind is as if it said nothing.
- */
+/* What the router says of its workers; a member that is missing or of another kind is as if
+ * it said nothing. */
 
 #include "ctl-workers.h"
 

@@ -42,9 +42,11 @@ typedef struct CtlOption {
 
 typedef struct CtlVerb {
         const char *name;
-        const char *arguments; /* "CHANNEL TRACK [VERSION]": what is in brackets may be left out; `...`
-                                * behind the last word: and more of them */
-        const char *summary;   /* one line for the list of verbs */
+        /* "CHANNEL TRACK [VERSION]": what is in brackets may be left out; `...` behind the last word: and
+         * more of them. */
+        const char *arguments;
+        /* One line for the list of verbs. */
+        const char *summary;
         /* argv[0] is the verb. Returns a CtlExit, or -errno where nothing was said yet. */
         int (*run)(Ctl *ctl, const struct CtlVerb *verb, int argc, char **argv);
 } CtlVerb;

@@ -6,18 +6,17 @@
 
 #include "confine.h"
 
+#include "basic/capability-util.h"
 #include "basic/fd-util.h"
 #include "basic/io-util.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <net/if.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* A kernel without one of these has nothing to limit there. */
@@ -93,23 +92,13 @@ int confine_resources(uint64_t open_files)
         return 0;
 }
 
-int set_capabilities(uint64_t kept)
-{
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        struct __user_cap_data_struct data[2] = {};
-
-        for (size_t i = 0; i < ARRAY_SIZE(data); i++)
-                data[i].effective = data[i].permitted = (uint32_t) (kept >> (32 * i));
-        return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
-}
-
 int confine_capabilities(uint64_t kept)
 {
-        for (unsigned long capability = 0; prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0;)
-                capability++;
-        if (errno != EINVAL) /* that is the end of what the kernel knows */
-                return -errno;
+        int r = capability_bound(0);
+
+        if (r < 0)
+                return r;
         if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
                 return -errno;
-        return set_capabilities(kept);
+        return capability_keep(kept);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What sandboxd says to pipeline-init, from SETUP to START: which frame may come when, and what it may hold.
- */
+/* What sandboxd says to pipeline-init, from SETUP to START: which frame may come when, and what
+ * it may hold. */
 
 #include "basic/io-util.h"
 #include "proto/frame.h"
@@ -48,9 +48,8 @@ typedef struct Step {
         size_t size;
 } Step;
 
-/* Takes the next frame. Returns 0, -ENOMEM, or
- *   CONVERSATION_REFUSED  it may not come now, or holds what it must not; `ret_error` says which (a
- * literal). Nothing that comes later is of any use. */
+/* Takes the next frame. Returns 0, -ENOMEM, or CONVERSATION_REFUSED where it may not come now, or holds what
+ * it must not: `ret_error` says which (a literal), and nothing that comes later is of any use. */
 enum {
         CONVERSATION_REFUSED = 1,
 };

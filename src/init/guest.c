@@ -6,6 +6,7 @@
 
 #include "guest.h"
 
+#include "basic/capability-util.h"
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
 #include "confine.h"
@@ -92,7 +93,7 @@ static int drop_privileges(Start *start)
                 return r;
         if (setgroups(0, NULL) < 0 || setresgid(id, id, id) < 0 || setresuid(id, id, id) < 0)
                 return -errno;
-        r = set_capabilities(0);
+        r = capability_keep(0);
         if (r < 0)
                 return r;
         return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;

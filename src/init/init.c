@@ -64,8 +64,8 @@ static int fail(const char *format, ...)
         return -ECONNRESET;
 }
 
-/* Reads the next frame; what it borrows is valid until the next call. -ECONNRESET at the end of the socket.
- */
+/* Reads the next frame; what it borrows is valid until the next call. -ECONNRESET at the end
+ * of the socket. */
 static int next_frame(Input *input, Frame *ret)
 {
         for (;;) {

@@ -14,6 +14,7 @@
 
 #include "relay.h"
 
+#include "basic/capability-util.h"
 #include "basic/time-util.h"
 #include "confine.h"
 #include "guest.h"

@@ -3,11 +3,6 @@
 
 #include "build-plan.h"
 
-#include "basic/string-util.h"
-
-#include <errno.h>
-#include <inttypes.h>
-
 #define KIB           UINT64_C(1024)
 #define MIB           (KIB * 1024)
 #define GIB           (MIB * 1024)
@@ -61,15 +56,5 @@ void build_plan_done(BuildPlan *plan)
 
 int build_limits_check_ceilings(const BuildLimits *limits, const BuildLimits *ceilings, char **ret_error)
 {
-        for (size_t i = 0; i < ARRAY_SIZE(limit_fields); i++) {
-                uint64_t value = *(const uint64_t *) ((const char *) limits + limit_fields[i].offset);
-                uint64_t ceiling = *(const uint64_t *) ((const char *) ceilings + limit_fields[i].offset);
-
-                if (value <= ceiling)
-                        continue;
-                *ret_error = string_format("limits.%s must be at most %" PRIu64 ", the ceiling of this host",
-                                           limit_fields[i].name, ceiling);
-                return *ret_error ? JSON_BAD : -ENOMEM;
-        }
-        return 0;
+        return json_check_ceilings(&build_limits_table, limits, ceilings, ret_error);
 }

@@ -24,8 +24,8 @@ typedef enum FrameType {
         FRAME_ARGUMENTS = 7,   /* strings, each ended by NUL */
         FRAME_ENVIRONMENT = 8, /* the same */
         FRAME_FOLDER = 9,      /* the working directory, one string */
-        FRAME_FILTER = 10, /* a seccomp program: an array of struct sock_filter; may come more than once */
-        FRAME_WANTED = 11, /* name of a result file to send back; may come more than once */
+        FRAME_FILTER = 10,     /* a seccomp program, struct sock_filter[]; may come more than once */
+        FRAME_WANTED = 11,     /* name of a result file to send back; may come more than once */
         FRAME_START = 12,
 
         /* From pipeline-init to sandboxd, and on to the worker where it says so. */
@@ -98,12 +98,11 @@ typedef struct InitExit {
 
 #define INIT_EXIT_SIZE (9U * 8U)
 
-/* Reads one frame at the start of `size` bytes. Returns 0, or
- *   FRAME_INCOMPLETE  more bytes are needed
- *   FRAME_MALFORMED   an unknown type, or a payload over FRAME_PAYLOAD_MAX: the connection is of no use any
- * more */
+/* Reads one frame at the start of `size` bytes. Returns 0 or one of these. */
 enum {
+        /* More bytes are needed. */
         FRAME_INCOMPLETE = 1,
+        /* An unknown type, or a payload over FRAME_PAYLOAD_MAX: the connection is of no more use. */
         FRAME_MALFORMED = 2,
 };
 int frame_parse(const uint8_t *data, size_t size, Frame *ret) _warn_unused_;
@@ -143,9 +142,9 @@ int frame_append_setup(Buffer *buffer, const InitSetup *setup, size_t size_max) 
 int frame_parse_exit(const Frame *frame, InitExit *ret) _warn_unused_;
 int frame_append_exit(Buffer *buffer, const InitExit *exit, size_t size_max) _warn_unused_;
 
-/* ARGUMENTS, ENVIRONMENT: a new array of strings that point into one new block (free the array, that is
- * all); at most `n_max` of them. FRAME_MALFORMED where the payload does not end with NUL or holds too many.
- */
+/* ARGUMENTS, ENVIRONMENT: a new array of strings that point into one new block (free the array,
+ * that is all); at most `n_max` of them. FRAME_MALFORMED where the payload does not end with NUL or
+ * holds too many. */
 int frame_parse_strings(const Frame *frame, size_t n_max, char ***ret) _warn_unused_;
 /* -E2BIG where they do not fit into one frame. */
 int frame_append_strings(Buffer *buffer, FrameType type, char *const *strings,

@@ -22,14 +22,6 @@
 #define PATH_SIZE_MAX       4095U
 #define USER_SIZE_MAX       128U
 
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return IMAGE_BAD;
-}
-
 /* Manifests */
 
 typedef struct Descriptor {
@@ -111,7 +103,7 @@ static int refuse_other_kinds(json_object *object, char **ret_error)
 
         for (size_t i = 0; i < ARRAY_SIZE(others); i++)
                 if (json_object_object_get_ex(object, others[i].member, NULL))
-                        return bad(ret_error, string_format("the manifest is %s", others[i].kind));
+                        return error_set(ret_error, IMAGE_BAD, "the manifest is %s", others[i].kind);
         return 0;
 }
 
@@ -119,31 +111,31 @@ static int check_kind(const Manifest *manifest, char **ret_error)
 {
         if (manifest->media_type &&
             !is_one_of(manifest->media_type, MANIFEST_TYPES, ARRAY_SIZE(MANIFEST_TYPES)))
-                return bad(ret_error, strdup("the manifest's mediaType is not that of an image"));
+                return error_set(ret_error, IMAGE_BAD, "the manifest's mediaType is not that of an image");
         if (manifest->artifact_type ||
             !is_one_of(manifest->config.media_type, CONFIG_TYPES, ARRAY_SIZE(CONFIG_TYPES)))
-                return bad(ret_error, strdup("the manifest is that of an artefact, not of an image"));
+                return error_set(ret_error, IMAGE_BAD,
+                                 "the manifest is that of an artefact, not of an image");
         if (manifest->n_layers == 0)
-                return bad(ret_error, strdup("the image has no layers"));
+                return error_set(ret_error, IMAGE_BAD, "the image has no layers");
         return 0;
 }
 
 static int layer_compression(const Descriptor *layer, size_t i, ImageCompression *ret, char **ret_error)
 {
         if (layer->urls)
-                return bad(ret_error,
-                           string_format("layer %zu lies at an address of its own: layers must be "
-                                         "part of the image",
-                                         i + 1));
+                return error_set(ret_error, IMAGE_BAD,
+                                 "layer %zu lies at an address of its own: layers must be part of the image",
+                                 i + 1);
         for (size_t k = 0; k < ARRAY_SIZE(LAYER_TYPES); k++)
                 if (streq(layer->media_type, LAYER_TYPES[k].media_type)) {
                         *ret = LAYER_TYPES[k].compression;
                         return 0;
                 }
-        return bad(ret_error,
-                   string_format("layer %zu has a mediaType that is not known here (a tar, plain or "
-                                 "with gzip or zstd, is)",
-                                 i + 1));
+        return error_set(
+                ret_error, IMAGE_BAD,
+                "layer %zu has a mediaType that is not known here (a tar, plain or with gzip or zstd, is)",
+                i + 1);
 }
 
 static int take_layers(Manifest *manifest, ImageManifest *image, char **ret_error)
@@ -180,11 +172,11 @@ int image_manifest_parse(const char *text, size_t size, ImageManifest *ret, char
         int r;
 
         if (size > IMAGE_MANIFEST_SIZE_MAX)
-                return bad(ret_error,
-                           string_format("the manifest has more than %u bytes", IMAGE_MANIFEST_SIZE_MAX));
+                return error_set(ret_error, IMAGE_BAD, "the manifest has more than %u bytes",
+                                 IMAGE_MANIFEST_SIZE_MAX);
         r = json_object_from_bytes(text, size, &object, &error);
         if (r == JSON_BAD)
-                return bad(ret_error, string_format("the manifest %s", error));
+                return error_set(ret_error, IMAGE_BAD, "the manifest %s", error);
         if (r < 0)
                 return r;
         r = refuse_other_kinds(object, ret_error);
@@ -192,7 +184,7 @@ int image_manifest_parse(const char *text, size_t size, ImageManifest *ret, char
                 return r;
         r = json_read(&MANIFEST, object, &manifest, &error);
         if (r == JSON_BAD)
-                return bad(ret_error, string_format("the manifest's %s", error));
+                return error_set(ret_error, IMAGE_BAD, "the manifest's %s", error);
         if (r < 0)
                 return r;
         r = check_kind(&manifest, ret_error);
@@ -204,8 +196,8 @@ int image_manifest_parse(const char *text, size_t size, ImageManifest *ret, char
         image.config =
                 (ImageBlob){ .digest = TAKE_PTR(manifest.config.digest), .size = manifest.config.size };
         if (image.config.size > IMAGE_CONFIG_SIZE_MAX)
-                return bad(ret_error,
-                           string_format("the configuration has more than %u bytes", IMAGE_CONFIG_SIZE_MAX));
+                return error_set(ret_error, IMAGE_BAD, "the configuration has more than %u bytes",
+                                 IMAGE_CONFIG_SIZE_MAX);
         *ret = image;
         image = (ImageManifest){};
         return 0;
@@ -323,17 +315,17 @@ static bool folder_normalize(const char *folder, char *ret)
 static int check_run(const Run *run, char **ret_error)
 {
         if (strings_size(run->entrypoint) + strings_size(run->environment) > IMAGE_STRINGS_SIZE_MAX)
-                return bad(ret_error,
-                           string_format("the configuration's Entrypoint and Env have more than %u bytes",
-                                         IMAGE_STRINGS_SIZE_MAX));
+                return error_set(ret_error, IMAGE_BAD,
+                                 "the configuration's Entrypoint and Env have more than %u bytes",
+                                 IMAGE_STRINGS_SIZE_MAX);
         if (!environment_is_valid(run->environment))
-                return bad(ret_error,
-                           strdup("the configuration's Env holds something else than NAME=VALUE"));
+                return error_set(ret_error, IMAGE_BAD,
+                                 "the configuration's Env holds something else than NAME=VALUE");
         if (run->entrypoint && run->entrypoint[0][0] == '\0')
-                return bad(ret_error, strdup("the configuration's Entrypoint names no program"));
+                return error_set(ret_error, IMAGE_BAD, "the configuration's Entrypoint names no program");
         if (run->user && !user_is_valid(run->user))
-                return bad(ret_error,
-                           strdup("the configuration's User is not printable ASCII without blanks"));
+                return error_set(ret_error, IMAGE_BAD,
+                                 "the configuration's User is not printable ASCII without blanks");
         return 0;
 }
 
@@ -346,9 +338,9 @@ static int take_run(Run *run, ImageConfig *image, char **ret_error)
         if (r != 0)
                 return r;
         if (run->folder && run->folder[0] != '\0' && !folder_normalize(run->folder, folder))
-                return bad(ret_error,
-                           strdup("the configuration's WorkingDir must be an absolute path without "
-                                  "`.` and `..`, outside of /proc, /sys and /dev"));
+                return error_set(ret_error, IMAGE_BAD,
+                                 "the configuration's WorkingDir must be an absolute path without `.` and "
+                                 "`..`, outside of /proc, /sys and /dev");
         image->folder = strdup(folder[0] != '\0' ? folder : "/");
         image->user = run->user ? TAKE_PTR(run->user) : strdup("");
         image->entrypoint = TAKE_PTR(run->entrypoint);
@@ -365,22 +357,22 @@ int image_config_parse(const char *text, size_t size, ImageConfig *ret, char **r
         int r;
 
         if (size > IMAGE_CONFIG_SIZE_MAX)
-                return bad(ret_error,
-                           string_format("the configuration has more than %u bytes", IMAGE_CONFIG_SIZE_MAX));
+                return error_set(ret_error, IMAGE_BAD, "the configuration has more than %u bytes",
+                                 IMAGE_CONFIG_SIZE_MAX);
         r = json_object_from_bytes(text, size, &object, &error);
         if (r == JSON_BAD)
-                return bad(ret_error, string_format("the configuration %s", error));
+                return error_set(ret_error, IMAGE_BAD, "the configuration %s", error);
         if (r < 0)
                 return r;
         r = json_read(&CONFIG, object, &config, &error);
         if (r == JSON_BAD)
-                return bad(ret_error, string_format("the configuration's %s", error));
+                return error_set(ret_error, IMAGE_BAD, "the configuration's %s", error);
         if (r < 0)
                 return r;
         if (config.os && config.os[0] != '\0' && !streq(config.os, "linux"))
-                return bad(ret_error, strdup("the image is for another system than linux"));
+                return error_set(ret_error, IMAGE_BAD, "the image is for another system than linux");
         if (!streq(config.rootfs.type, "layers"))
-                return bad(ret_error, strdup("the configuration's rootfs.type must be `layers`"));
+                return error_set(ret_error, IMAGE_BAD, "the configuration's rootfs.type must be `layers`");
         r = take_run(&config.run, &image, ret_error);
         if (r != 0)
                 return r;

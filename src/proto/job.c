@@ -3,6 +3,8 @@
 
 #include "job.h"
 
+#include "basic/string-util.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -101,8 +103,7 @@ int job_from_json(json_object *object, Job *ret, char **ret_error)
                 return 0;
         }
         job_done(&job);
-        *ret_error = strdup(" lacks what its action needs");
-        return *ret_error ? JSON_BAD : -ENOMEM;
+        return error_set(ret_error, JSON_BAD, " lacks what its action needs");
 }
 
 json_object *job_to_json(const Job *job)

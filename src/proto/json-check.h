@@ -18,18 +18,16 @@ typedef enum JsonKind {
 /* What the strictest reader of a reply takes. */
 #define JSON_CHECK_DEPTH_MAX 32U
 
-/* Returns 0 and the kind of the value at the top, or where it is not valid one of
- *   JSON_MALFORMED  not the grammar of RFC 8259: NaN, Infinity, trailing commas, comments, a byte order
- * mark, an empty text and anything behind the value included JSON_BAD_UTF8   a byte sequence that is not
- * UTF-8 JSON_TOO_DEEP   more than `depth_max` objects and arrays inside each other (a lone `{}` is 1 deep);
- *                   `depth_max` is at most JSON_CHECK_DEPTH_MAX
- *   JSON_TOO_LARGE  more than `size_max` bytes
- * Members of the same name are allowed, and so are escapes of lone surrogates (`\ud800`): the grammar has
- * them, and a runner that cuts its output to so many UTF-16 units writes them. */
+/* What is wrong with what is not valid. */
 enum {
+        /* Not the grammar of RFC 8259, which has no NaN, no Infinity, no comma behind the last member, no
+         * comment and no byte order mark; or an empty text, or anything behind the value. */
         JSON_MALFORMED = 1,
+        /* A byte sequence that is not UTF-8. */
         JSON_BAD_UTF8 = 2,
+        /* More than `depth_max` objects and arrays inside each other. */
         JSON_TOO_DEEP = 3,
+        /* More than `size_max` bytes. */
         JSON_TOO_LARGE = 4,
 };
 
@@ -40,6 +38,10 @@ typedef struct JsonReport {
         const char *reason; /* static; NULL where nothing is wrong */
 } JsonReport;
 
+/* Returns 0 and the kind of the value at the top, or one of those above. A lone `{}` is 1 deep, and
+ * `depth_max` at most JSON_CHECK_DEPTH_MAX. Members of the same name are allowed, and so are escapes of lone
+ * surrogates (`\ud800`): the grammar has them, and a runner that cuts its output to so many UTF-16 units
+ * writes them. */
 int json_check(const void *data, size_t size, size_t size_max, unsigned depth_max,
                JsonReport *report) _warn_unused_;
 

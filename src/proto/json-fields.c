@@ -13,15 +13,6 @@
 
 #define N_MEMBERS_DEFAULT (1024U * 1024U)
 
-/* Says what is wrong; JSON_BAD, or -ENOMEM. Takes `message`. */
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return JSON_BAD;
-}
-
 static void *at(const void *value, size_t offset)
 {
         return (uint8_t *) value + offset;
@@ -45,9 +36,9 @@ static bool text_fits(const JsonField *field, json_object *value)
 static int bad_text(const JsonField *field, char **ret_error, const char *many)
 {
         if (field->max > 0)
-                return bad(ret_error, string_format(" must be %s%s of at most %" PRIu64 " bytes", many,
-                                                    field->form ?: "text without NUL", field->max));
-        return bad(ret_error, string_format(" must be %s%s", many, field->form ?: "text without NUL"));
+                return error_set(ret_error, JSON_BAD, " must be %s%s of at most %" PRIu64 " bytes", many,
+                                 field->form ?: "text without NUL", field->max);
+        return error_set(ret_error, JSON_BAD, " must be %s%s", many, field->form ?: "text without NUL");
 }
 
 static int text_read(const JsonField *field, json_object *value, void *member, char **ret_error)
@@ -83,8 +74,8 @@ static int uint_read(const JsonField *field, json_object *value, void *member, c
                          ? json_object_get_uint64(value)
                          : UINT64_MAX;
         if (number < field->min || number > max)
-                return bad(ret_error, string_format(" must be a whole number from %" PRIu64 " to %" PRIu64,
-                                                    field->min, max));
+                return error_set(ret_error, JSON_BAD, " must be a whole number from %" PRIu64 " to %" PRIu64,
+                                 field->min, max);
         *(uint64_t *) member = number;
         return 0;
 }
@@ -100,7 +91,7 @@ const FieldType field_uint = { uint_read, uint_write, NULL };
 static int bool_read(const JsonField *field, json_object *value, void *member, char **ret_error)
 {
         if (!json_object_is_type(value, json_type_boolean))
-                return bad(ret_error, strdup(" must be true or false"));
+                return error_set(ret_error, JSON_BAD, " must be true or false");
         *(bool *) member = json_object_get_boolean(value);
         return 0;
 }
@@ -126,7 +117,7 @@ static int texts_read(const JsonField *field, json_object *value, void *member, 
                 return bad_text(&item, ret_error, "an array, each of it ");
         n = json_object_array_length(value);
         if (n > (field->max ?: N_MEMBERS_DEFAULT))
-                return bad(ret_error, string_format(" has more than %" PRIu64 " members", field->max));
+                return error_set(ret_error, JSON_BAD, " has more than %" PRIu64 " members", field->max);
         for (size_t i = 0; i < n; i++) {
                 json_object *text = json_object_array_get_idx(value, i);
 
@@ -177,9 +168,9 @@ static int struct_read(const JsonField *field, json_object *value, void *member,
         int r;
 
         if (!json_object_is_type(value, json_type_object))
-                return bad(ret_error, strdup(" must be an object"));
+                return error_set(ret_error, JSON_BAD, " must be an object");
         r = json_read(field->table, value, member, &error);
-        return r == JSON_BAD ? bad(ret_error, string_format(".%s", error)) : r;
+        return r == JSON_BAD ? error_set(ret_error, JSON_BAD, ".%s", error) : r;
 }
 
 static int struct_write(const JsonField *field, const void *member, json_object **ret)
@@ -206,10 +197,10 @@ static int list_read(const JsonField *field, json_object *value, void *member, c
         int r;
 
         if (!json_object_is_type(value, json_type_array))
-                return bad(ret_error, strdup(" must be an array"));
+                return error_set(ret_error, JSON_BAD, " must be an array");
         n = json_object_array_length(value);
         if (n > (field->max ?: N_MEMBERS_DEFAULT))
-                return bad(ret_error, string_format(" has more than %" PRIu64 " members", field->max));
+                return error_set(ret_error, JSON_BAD, " has more than %" PRIu64 " members", field->max);
         *(void **) member = calloc(n ?: 1, field->table->size);
         if (!*(void **) member)
                 return -ENOMEM;
@@ -219,7 +210,7 @@ static int list_read(const JsonField *field, json_object *value, void *member, c
                 r = struct_read(field, json_object_array_get_idx(value, *count),
                                 at(*(void **) member, *count * field->table->size), &error);
                 if (r != 0)
-                        return r < 0 ? r : bad(ret_error, string_format("[%zu]%s", *count, error));
+                        return r < 0 ? r : error_set(ret_error, JSON_BAD, "[%zu]%s", *count, error);
         }
         return 0;
 }
@@ -255,7 +246,7 @@ const FieldType field_list = { list_read, list_write, list_done };
 static int object_read(const JsonField *field, json_object *value, void *member, char **ret_error)
 {
         if (!json_object_is_type(value, json_type_object))
-                return bad(ret_error, strdup(" must be an object"));
+                return error_set(ret_error, JSON_BAD, " must be an object");
         *(json_object **) member = json_object_get(value);
         return 0;
 }
@@ -280,7 +271,7 @@ static int channel_read(const JsonField *field, json_object *value, void *member
         if (json_object_is_type(value, json_type_string))
                 channel = channel_from_string(json_object_get_string(value));
         if (channel == _CHANNEL_INVALID)
-                return bad(ret_error, strdup(" must be a channel"));
+                return error_set(ret_error, JSON_BAD, " must be a channel");
         *(Channel *) member = channel;
         return 0;
 }
@@ -306,10 +297,11 @@ static int read_field(const JsonField *field, json_object *object, void *value, 
         int r;
 
         if (!member)
-                return field->optional ? 0
-                                       : bad(ret_error, string_format("%s is missing or null", field->name));
+                return field->optional
+                               ? 0
+                               : error_set(ret_error, JSON_BAD, "%s is missing or null", field->name);
         r = field->type->read(field, member, at(value, field->offset), &error);
-        return r == JSON_BAD ? bad(ret_error, string_format("%s%s", field->name, error)) : r;
+        return r == JSON_BAD ? error_set(ret_error, JSON_BAD, "%s%s", field->name, error) : r;
 }
 
 int json_read(const JsonTable *table, json_object *object, void *ret, char **ret_error)
@@ -339,11 +331,26 @@ int json_refuse_unknown(const JsonTable *table, json_object *object, char **ret_
                 int r = 0;
 
                 if (!field)
-                        return bad(ret_error, string_format("%s is no member that may be said", name));
+                        return error_set(ret_error, JSON_BAD, "%s is no member that may be said", name);
                 if (field->type == &field_struct && json_object_is_type(value, json_type_object))
                         r = json_refuse_unknown(field->table, value, ret_error);
                 if (r != 0)
                         return r;
+        }
+        return 0;
+}
+
+int json_check_ceilings(const JsonTable *table, const void *limits, const void *ceilings, char **ret_error)
+{
+        for (size_t i = 0; i < table->n_fields; i++) {
+                const JsonField *field = &table->fields[i];
+                uint64_t ceiling = *(const uint64_t *) at(ceilings, field->offset);
+
+                assert(field->type == &field_uint);
+                if (*(const uint64_t *) at(limits, field->offset) > ceiling)
+                        return error_set(ret_error, JSON_BAD,
+                                         "limits.%s must be at most %" PRIu64 ", the ceiling of this host",
+                                         field->name, ceiling);
         }
         return 0;
 }
@@ -379,17 +386,17 @@ int json_object_from_bytes(const void *data, size_t size, json_object **ret, cha
         JsonReport report;
 
         if (json_check(data, size, INT32_MAX, JSON_CHECK_DEPTH_MAX, &report) != 0)
-                return bad(ret_error,
-                           string_format("is not JSON: %s (at byte %zu)", report.reason, report.offset));
+                return error_set(ret_error, JSON_BAD, "is not JSON: %s (at byte %zu)", report.reason,
+                                 report.offset);
         if (report.kind != JSON_KIND_OBJECT)
-                return bad(ret_error, strdup("is not an object"));
+                return error_set(ret_error, JSON_BAD, "is not an object");
         tokener = json_tokener_new_ex(JSON_CHECK_DEPTH_MAX + 1);
         if (!tokener)
                 return -ENOMEM;
         object = json_tokener_parse_ex(tokener, data, (int) size);
         json_tokener_free(tokener);
         if (!object)
-                return bad(ret_error, strdup("is JSON that cannot be represented here"));
+                return error_set(ret_error, JSON_BAD, "is JSON that cannot be represented here");
         *ret = TAKE_PTR(object);
         return 0;
 }

@@ -35,12 +35,16 @@ struct JsonField {
         const char *name;
         const FieldType *type;
         size_t offset;
-        bool optional; /* may be missing or null: then the struct's member stays as it was */
-        bool (*is_valid)(const char *); /* texts: their form; NULL: any without NUL */
-        const char *form;               /* and its name for people: "a version" */
-        uint64_t min, max;      /* numbers: their range; texts: max length; lists: max members (0: 1 Mi) */
-        const JsonTable *table; /* structs and lists of structs */
-        size_t count_offset;    /* lists: where their count is */
+        /* May be missing or null: then the struct's member stays as it was. */
+        bool optional;
+        /* Texts: their form (NULL: any without NUL), and its name for people: "a version". */
+        bool (*is_valid)(const char *);
+        const char *form;
+        /* Numbers: their range; texts: their length; lists: their number of members (max 0: 1 Mi). */
+        uint64_t min, max;
+        /* Structs and lists of structs; and of lists, where their count is. */
+        const JsonTable *table;
+        size_t count_offset;
 };
 
 extern const FieldType field_text;    /* char *, owned */
@@ -69,6 +73,10 @@ int json_read(const JsonTable *table, json_object *object, void *ret, char **ret
 /* For what must not grow: JSON_BAD where the object, or a struct in it, has a member that the table does
  * not name. */
 int json_refuse_unknown(const JsonTable *table, json_object *object, char **ret_error) _warn_unused_;
+/* Whether each number of `limits` is at most that of `ceilings`: two structs of a table that has numbers
+ * alone. JSON_BAD with the first that is not, and its ceiling. */
+int json_check_ceilings(const JsonTable *table, const void *limits, const void *ceilings,
+                        char **ret_error) _warn_unused_;
 /* A new object, NULL without memory. */
 json_object *json_write(const JsonTable *table, const void *value);
 /* Frees what the struct owns and zeroes it. */

@@ -3,6 +3,7 @@
 
 #include "name.h"
 
+#include "basic/digest.h"
 #include "basic/string-util.h"
 
 #define SLUG_LENGTH_MAX          64U
@@ -43,9 +44,7 @@ bool version_is_valid(const char *s)
 
 bool digest_is_valid(const char *s)
 {
-        const char *hex = string_after(s, "sha256:");
-
-        return hex && is_hex(hex, 64);
+        return digest_hex(s) != NULL;
 }
 
 bool request_id_is_valid(const char *s)

@@ -52,12 +52,6 @@ static PeerType peer_type_from_bytes(Bytes bytes)
         return _PEER_TYPE_INVALID;
 }
 
-static int bad(char **ret_error, const char *error)
-{
-        *ret_error = strdup(error);
-        return *ret_error ? JSON_BAD : -ENOMEM;
-}
-
 /* What is wrong with the frames, or NULL. */
 static const char *envelope_error(const Bytes *frames, size_t n_frames)
 {
@@ -80,7 +74,7 @@ int peer_message_parse(const Bytes *frames, size_t n_frames, PeerMessage *ret, c
         int r;
 
         if (error)
-                return bad(ret_error, error);
+                return error_set(ret_error, JSON_BAD, "%s", error);
         message.type = peer_type_from_bytes(frames[1]);
         if (message.type == _PEER_TYPE_INVALID)
                 return PEER_UNKNOWN;
@@ -202,18 +196,20 @@ static int versions_read(const JsonField *field, json_object *value, void *membe
         int r;
 
         if (!json_object_is_type(value, json_type_object))
-                return bad(ret_error, " must be an object of tracks");
+                return error_set(ret_error, JSON_BAD, " must be an object of tracks");
         json_object_object_foreach(value, track, versions)
         {
                 if (!json_object_is_type(versions, json_type_object))
-                        return bad(ret_error, " must have an object of versions for each track");
+                        return error_set(ret_error, JSON_BAD,
+                                         " must have an object of versions for each track");
                 json_object_object_foreach(versions, version, told)
                 {
                         if (!version_item_from_json(track, version, told, &item))
-                                return bad(ret_error, " must be {track: {version: digest, or its state}}");
+                                return error_set(ret_error, JSON_BAD,
+                                                 " must be {track: {version: digest, or its state}}");
                         r = version_list_add(member, &item);
                         if (r == -E2BIG)
-                                return bad(ret_error, " has too many versions");
+                                return error_set(ret_error, JSON_BAD, " has too many versions");
                         if (r < 0)
                                 return r;
                 }
@@ -420,7 +416,7 @@ static int configure_tracks_read(const JsonField *field, json_object *value, voi
         int r;
 
         if (!json_object_is_type(value, json_type_object))
-                return bad(ret_error, " must be an object of tracks");
+                return error_set(ret_error, JSON_BAD, " must be an object of tracks");
         configure->settings = calloc((size_t) json_object_object_length(value) + 1, sizeof(TrackSettings));
         if (!configure->settings)
                 return -ENOMEM;
@@ -430,19 +426,17 @@ static int configure_tracks_read(const JsonField *field, json_object *value, voi
                 DeployedTrack deployed = {};
 
                 if (!slug_is_valid(track))
-                        return bad(ret_error, " has a name that is no track");
+                        return error_set(ret_error, JSON_BAD, " has a name that is no track");
                 r = json_object_is_type(told, json_type_object)
                             ? json_read(&deployed_track_table, told, &deployed, &error)
-                            : bad(&error, "must be an object");
-                if (r == JSON_BAD) {
-                        *ret_error = string_format(".%s.%s", track, error);
-                        return *ret_error ? JSON_BAD : -ENOMEM;
-                }
+                            : error_set(&error, JSON_BAD, "must be an object");
+                if (r == JSON_BAD)
+                        return error_set(ret_error, JSON_BAD, ".%s.%s", track, error);
                 if (r == 0)
                         r = configure_add_track(configure, track, &deployed);
                 json_done(&deployed_track_table, &deployed);
                 if (r == -E2BIG)
-                        return bad(ret_error, " has too many versions");
+                        return error_set(ret_error, JSON_BAD, " has too many versions");
                 if (r < 0)
                         return r;
         }

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Plan, as a table; and limits against their ceilings, by the table of limits. */
+/* Plan, as a table. */
 
 #include "plan.h"
 
 #include "basic/string-util.h"
-
-#include <errno.h>
-#include <inttypes.h>
 
 #define WORDS_MAX  4096U
 #define FOLDER_MAX 4095U
@@ -30,12 +27,6 @@ static const JsonField plan_fields[] = {
 
 static const JsonTable plan_table = JSON_TABLE(Plan, plan_fields);
 
-static int refuse(const char *what, char **ret_error)
-{
-        *ret_error = strdup(what);
-        return *ret_error ? JSON_BAD : -ENOMEM;
-}
-
 int plan_from_json(json_object *object, Plan *ret, char **ret_error)
 {
         Plan plan = {};
@@ -46,7 +37,7 @@ int plan_from_json(json_object *object, Plan *ret, char **ret_error)
         if (r != 0)
                 return r;
         if (strv_length(plan.arguments) == 0 || plan.arguments[0][0] == '\0')
-                r = refuse("arguments must name a program", ret_error);
+                r = error_set(ret_error, JSON_BAD, "arguments must name a program");
         if (r != 0) {
                 plan_done(&plan);
                 return r;
@@ -67,16 +58,5 @@ void plan_done(Plan *plan)
 
 int limits_check_ceilings(const Limits *limits, const Limits *ceilings, char **ret_error)
 {
-        for (size_t i = 0; i < limits_table.n_fields; i++) {
-                const JsonField *field = &limits_table.fields[i];
-                uint64_t value = *(const uint64_t *) ((const char *) limits + field->offset);
-                uint64_t ceiling = *(const uint64_t *) ((const char *) ceilings + field->offset);
-
-                if (value <= ceiling)
-                        continue;
-                *ret_error = string_format("limits.%s must be at most %" PRIu64 ", the ceiling of this host",
-                                           field->name, ceiling);
-                return *ret_error ? JSON_BAD : -ENOMEM;
-        }
-        return 0;
+        return json_check_ceilings(&limits_table, limits, ceilings, ret_error);
 }

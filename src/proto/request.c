@@ -123,10 +123,9 @@ static int seconds_read(const JsonField *field, json_object *value, void *member
 
         if (json_object_is_type(value, json_type_int) || json_object_is_type(value, json_type_double))
                 seconds = json_object_get_double(value);
-        if (!(seconds > 0 && seconds <= REQUEST_SECONDS_MAX)) {
-                *ret_error = strdup(" must be a number of seconds above 0 and at most a day");
-                return *ret_error ? JSON_BAD : -ENOMEM;
-        }
+        if (!(seconds > 0 && seconds <= REQUEST_SECONDS_MAX))
+                return error_set(ret_error, JSON_BAD,
+                                 " must be a number of seconds above 0 and at most a day");
         *(usec_t *) member = MAX((usec_t) (seconds * (double) USEC_PER_SEC), USEC_PER_MSEC);
         return 0;
 }
@@ -284,8 +283,7 @@ static int settle_channels(Request *request, RequestError *ret_error)
         if (request->action == ACTION_BUILD_CONTAINER && request->channel == CHANNEL_BUILDERS)
                 return bad(ret_error, STATUS_MALFORMED_REQUEST,
                            strdup("channel must be one that containers run in: test_runners, "
-                                  "static_analyzers or "
-                                  "representers"));
+                                  "static_analyzers or representers"));
         request->target = request->channel;
         request->channel = channel;
         return 0;

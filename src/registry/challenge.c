@@ -19,12 +19,6 @@ void challenge_done(Challenge *challenge)
         *challenge = (Challenge){};
 }
 
-static int bad(char **ret_error, char *error)
-{
-        *ret_error = error;
-        return error ? CHALLENGE_BAD : -ENOMEM;
-}
-
 static const char *skip_blanks(const char *s)
 {
         return s + strspn(s, " \t,");
@@ -74,8 +68,8 @@ static int check_realm(const RegistrySettings *settings, const char *realm, char
         _cleanup_free_ char *host = rest ? strndup(rest, strcspn(rest, "/?#")) : NULL;
 
         if (!rest || !is_plain_text(realm) || strpbrk(realm, "@#"))
-                return bad(ret_error, string_format("the registry %s wants a token of what is no address",
-                                                    settings->host));
+                return error_set(ret_error, CHALLENGE_BAD,
+                                 "the registry %s wants a token of what is no address", settings->host);
         if (!host)
                 return -ENOMEM;
         if (!strcasecmp(host, settings->host)
@@ -83,11 +77,10 @@ static int check_realm(const RegistrySettings *settings, const char *realm, char
                     : plain != NULL || !strv_contains(settings->token_hosts, host)) {
                 _cleanup_free_ char *shown = string_escape(realm, strlen(realm), 100);
 
-                return bad(
-                        ret_error,
-                        string_format("the registry %s sends the password on to %s, which is not shown it "
-                                      "(REGISTRY_TOKEN_HOSTS= says who is)",
-                                      settings->host, shown ?: "elsewhere"));
+                return error_set(ret_error, CHALLENGE_BAD,
+                                 "the registry %s sends the password on to %s, which is not shown it "
+                                 "(REGISTRY_TOKEN_HOSTS= says who is)",
+                                 settings->host, shown ?: "elsewhere");
         }
         return 0;
 }
@@ -119,19 +112,16 @@ int challenge_parse(const RegistrySettings *settings, const char *header, Challe
                 return 0;
         }
         if (!header || n != strlen("Bearer") || strncasecmp(header, "Bearer", n) != 0)
-                return bad(
-                        ret_error,
-                        string_format("the registry %s wants to be told who asks in a way that is not known "
-                                      "here",
-                                      settings->host));
+                return error_set(ret_error, CHALLENGE_BAD,
+                                 "the registry %s wants to be told who asks in a way that is not known here",
+                                 settings->host);
         challenge.is_token = true;
         r = take_parameters(header + n, &challenge);
         if (r < 0)
                 return r;
         if (!challenge.realm)
-                return bad(ret_error,
-                           string_format("the registry %s wants a token, and does not say of whom",
-                                         settings->host));
+                return error_set(ret_error, CHALLENGE_BAD,
+                                 "the registry %s wants a token, and does not say of whom", settings->host);
         r = check_realm(settings, challenge.realm, ret_error);
         if (r != 0)
                 return r;

@@ -13,12 +13,6 @@
 
 #include <errno.h>
 
-static int say(char **ret_error, int code, char *error)
-{
-        *ret_error = error;
-        return error ? code : -ENOMEM;
-}
-
 /* Printable ASCII. */
 static bool is_printable(const char *s, size_t size)
 {
@@ -40,11 +34,11 @@ int answer_token(const WebResponse *response, const char *host, char **ret, char
         if (r == 0)
                 token = json_text(body, "token") ?: json_text(body, "access_token");
         if (!token || *token == '\0' || strlen(token) > ANSWER_TOKEN_SIZE_MAX)
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s gives no token where it says it would", host));
+                return error_set(ret_error, ASK_UNAVAILABLE,
+                                 "the registry %s gives no token where it says it would", host);
         if (!is_printable(token, strlen(token)))
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s gives a token that is none", host));
+                return error_set(ret_error, ASK_UNAVAILABLE, "the registry %s gives a token that is none",
+                                 host);
         *ret = string_format("Bearer %s", token);
         return *ret ? 0 : -ENOMEM;
 }
@@ -60,20 +54,19 @@ int answer_check_type(const WebResponse *response, const char *host, char **ret_
         if (r < 0)
                 return r;
         if (r > 0)
-                return say(ret_error, ASK_BAD_IMAGE,
-                           string_format("the manifest that the registry %s sends is not JSON", host));
+                return error_set(ret_error, ASK_BAD_IMAGE,
+                                 "the manifest that the registry %s sends is not JSON", host);
         own = json_text(object, "mediaType");
         if (own && (strncmp(header, own, strlen(own)) != 0 ||
                     (header[strlen(own)] != '\0' && header[strlen(own)] != ';')))
-                return say(ret_error, ASK_BAD_IMAGE,
-                           string_format("the registry %s calls the manifest something else than it calls "
-                                         "itself",
-                                         host));
+                return error_set(ret_error, ASK_BAD_IMAGE,
+                                 "the registry %s calls the manifest something else than it calls itself",
+                                 host);
         if (json_object_object_get_ex(object, "manifests", NULL) &&
             (json_object_object_get_ex(object, "layers", NULL) ||
              json_object_object_get_ex(object, "config", NULL)))
-                return say(ret_error, ASK_BAD_IMAGE,
-                           strdup("the manifest is that of an image and a list of images at once"));
+                return error_set(ret_error, ASK_BAD_IMAGE,
+                                 "the manifest is that of an image and a list of images at once");
         return 0;
 }
 
@@ -100,17 +93,17 @@ int answer_tags(const WebResponse *response, const char *host, char ***tags, cha
                 return r;
         list = r == 0 ? json_object_object_get(body, "tags") : NULL;
         if (r > 0 || (list && !json_object_is_type(list, json_type_array)))
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s sends a list of tags that is none", host));
+                return error_set(ret_error, ASK_UNAVAILABLE,
+                                 "the registry %s sends a list of tags that is none", host);
         for (size_t i = 0; list && i < json_object_array_length(list); i++) {
                 const char *name = tag_name(json_object_array_get_idx(list, i));
 
                 if (!name)
                         continue;
                 if (n++ >= ANSWER_TAGS_MAX)
-                        return say(ret_error, ASK_UNAVAILABLE,
-                                   string_format("the registry %s has more than %u tags in one repository",
-                                                 host, ANSWER_TAGS_MAX));
+                        return error_set(ret_error, ASK_UNAVAILABLE,
+                                         "the registry %s has more than %u tags in one repository", host,
+                                         ANSWER_TAGS_MAX);
                 r = strv_extend(tags, name);
                 if (r < 0)
                         return r;
@@ -140,9 +133,8 @@ int answer_upload_url(const WebResponse *response, const char *base, const char 
         const char *hex = digest_hex(digest);
 
         if (*path != '/' || !is_printable(path, strlen(path)) || strchr(path, '#') || !hex)
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s does not say where to send to",
-                                         strstr(base, "://") ? strstr(base, "://") + 3 : base));
+                return error_set(ret_error, ASK_UNAVAILABLE, "the registry %s does not say where to send to",
+                                 strstr(base, "://") ? strstr(base, "://") + 3 : base);
         *ret = string_format("%s%s%cdigest=sha256%%3A%s", base, path, strchr(path, '?') ? '&' : '?', hex);
         return *ret ? 0 : -ENOMEM;
 }

@@ -6,11 +6,11 @@
 
 #include "challenge.h"
 #include "distribution-answer.h"
-#include "hash.h"
 #include "login.h"
 
 #include "basic/digest.h"
 #include "basic/string-util.h"
+#include "shared/hash.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -39,12 +39,6 @@ struct Distribution {
         char *authorization;
         bool knows_login;
 };
-
-static int say(char **ret_error, int code, char *error)
-{
-        *ret_error = error;
-        return error ? code : -ENOMEM;
-}
 
 int distribution_new(const DistributionOptions *options, Distribution **ret, char **ret_error)
 {
@@ -110,11 +104,11 @@ static int get_token(Distribution *d, const Challenge *challenge, char **ret_err
         if (r != 0)
                 return r < 0 ? r : ASK_UNAVAILABLE;
         if (response.status != 200)
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s %s (it gives no token: HTTP %u)", d->host,
-                                         d->login ? "does not take the password"
-                                                  : "wants a password, and none is set",
-                                         response.status));
+                return error_set(ret_error, ASK_UNAVAILABLE,
+                                 "the registry %s %s (it gives no token: HTTP %u)", d->host,
+                                 d->login ? "does not take the password"
+                                          : "wants a password, and none is set",
+                                 response.status);
         return take_token(d, &response, ret_error);
 }
 
@@ -135,8 +129,8 @@ static int authenticate(Distribution *d, const WebResponse *response, char **ret
         if (challenge.is_token)
                 return get_token(d, &challenge, ret_error);
         if (!d->login)
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s wants a password, and none is set", d->host));
+                return error_set(ret_error, ASK_UNAVAILABLE,
+                                 "the registry %s wants a password, and none is set", d->host);
         free(d->authorization);
         d->authorization = strdup(d->login);
         return d->authorization ? 0 : -ENOMEM;
@@ -181,15 +175,14 @@ static int request(Distribution *d, WebRequest *request, WebResponse *ret, char 
                         if (r != 0)
                                 return r;
                 } else if (ret->status == 401 || ret->status == 403)
-                        return say(
+                        return error_set(
                                 ret_error, ASK_UNAVAILABLE,
-                                string_format("the registry %s does not take the password, or does not let "
-                                              "us in to %s",
-                                              d->host, d->repository));
+                                "the registry %s does not take the password, or does not let us in to %s",
+                                d->host, d->repository);
                 else if (is_busy(ret->status) && !wait_for_registry(d, ret, n_busy++))
-                        return say(ret_error, ASK_UNAVAILABLE,
-                                   string_format("the registry %s has too much to do (HTTP %u)", d->host,
-                                                 ret->status));
+                        return error_set(ret_error, ASK_UNAVAILABLE,
+                                         "the registry %s has too much to do (HTTP %u)", d->host,
+                                         ret->status);
                 else if (!is_busy(ret->status))
                         return 0;
         }
@@ -197,8 +190,8 @@ static int request(Distribution *d, WebRequest *request, WebResponse *ret, char 
 
 static int unexpected(const Distribution *d, const WebResponse *response, char **ret_error)
 {
-        return say(ret_error, ASK_UNAVAILABLE,
-                   string_format("the registry %s answers HTTP %u", d->host, response->status));
+        return error_set(ret_error, ASK_UNAVAILABLE, "the registry %s answers HTTP %u", d->host,
+                         response->status);
 }
 
 /* Manifests */
@@ -218,9 +211,9 @@ static int take_manifest(const Distribution *d, const char *reference, WebRespon
         if (r < 0)
                 return r;
         if (digest_hex(reference) && !streq(reference, manifest.digest))
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s sends another manifest than the one of %s",
-                                         d->host, reference));
+                return error_set(ret_error, ASK_UNAVAILABLE,
+                                 "the registry %s sends another manifest than the one of %s", d->host,
+                                 reference);
         r = answer_check_type(response, d->host, ret_error);
         if (r != 0)
                 return r;
@@ -246,8 +239,8 @@ int distribution_manifest(Distribution *d, const char *reference, Manifest *ret,
         if (r != 0)
                 return r;
         if (response.status == 404)
-                return say(ret_error, ASK_MISSING,
-                           string_format("the registry %s has no %s:%s", d->host, d->repository, reference));
+                return error_set(ret_error, ASK_MISSING, "the registry %s has no %s:%s", d->host,
+                                 d->repository, reference);
         if (response.status != 200)
                 return unexpected(d, &response, ret_error);
         return take_manifest(d, reference, &response, ret, ret_error);
@@ -268,9 +261,8 @@ int distribution_tags(Distribution *d, char ***ret, char **ret_error)
                 if (r != 0)
                         return r;
                 if (response.status == 404)
-                        return say(ret_error, ASK_MISSING,
-                                   string_format("the registry %s has no repository %s", d->host,
-                                                 d->repository));
+                        return error_set(ret_error, ASK_MISSING, "the registry %s has no repository %s",
+                                         d->host, d->repository);
                 if (response.status != 200)
                         return unexpected(d, &response, ret_error);
                 r = answer_tags(&response, d->host, &tags, ret_error);
@@ -285,8 +277,8 @@ int distribution_tags(Distribution *d, char ***ret, char **ret_error)
                         return 0;
                 }
         }
-        return say(ret_error, ASK_UNAVAILABLE,
-                   string_format("the registry %s lists its tags without an end", d->host));
+        return error_set(ret_error, ASK_UNAVAILABLE, "the registry %s lists its tags without an end",
+                         d->host);
 }
 
 /* Blobs */
@@ -323,9 +315,9 @@ int distribution_blob(Distribution *d, const BlobRequest *blob, char **ret_error
         if (r != 0)
                 return r;
         if (response.status == 404)
-                return say(ret_error, ASK_BAD_IMAGE,
-                           string_format("the registry %s has the image, but not its blob %s", d->host,
-                                         blob->digest));
+                return error_set(ret_error, ASK_BAD_IMAGE,
+                                 "the registry %s has the image, but not its blob %s", d->host,
+                                 blob->digest);
         return response.status == 200 || response.status == 206 ? 0 : unexpected(d, &response, ret_error);
 }
 
@@ -352,8 +344,8 @@ static int upload_url(Distribution *d, const char *digest, char **ret, char **re
         if (r != 0)
                 return r;
         if (response.status == 404)
-                return say(ret_error, ASK_MISSING,
-                           string_format("the registry %s has no repository %s", d->host, d->repository));
+                return error_set(ret_error, ASK_MISSING, "the registry %s has no repository %s", d->host,
+                                 d->repository);
         if (response.status != 202)
                 return unexpected(d, &response, ret_error);
         return answer_upload_url(&response, d->base, digest, ret, ret_error);

@@ -9,13 +9,6 @@
 
 #include <errno.h>
 
-/* Takes `error`. */
-static int say(char **ret_error, int code, char *error)
-{
-        *ret_error = error;
-        return error ? code : -ENOMEM;
-}
-
 static int open_layout(const Ask *ask, OciLayout **ret, char **ret_error)
 {
         _cleanup_free_ char *error = NULL;
@@ -26,15 +19,14 @@ static int open_layout(const Ask *ask, OciLayout **ret, char **ret_error)
         case -ENOMEM:
                 return r;
         case OCI_LAYOUT_MISSING:
-                return say(ret_error, ASK_MISSING,
-                           string_format("nothing was pushed for %s %s", ask->channel, ask->track));
+                return error_set(ret_error, ASK_MISSING, "nothing was pushed for %s %s", ask->channel,
+                                 ask->track);
         case OCI_LAYOUT_BAD:
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry's %s/%s cannot be used: %s", ask->channel, ask->track,
-                                         error ?: "unknown"));
+                return error_set(ret_error, ASK_UNAVAILABLE, "the registry's %s/%s cannot be used: %s",
+                                 ask->channel, ask->track, error ?: "unknown");
         default:
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry cannot be read: %s", strerror(-r)));
+                return error_set(ret_error, ASK_UNAVAILABLE, "the registry cannot be read: %s",
+                                 strerror(-r));
         }
 }
 
@@ -47,8 +39,8 @@ int embedded_resolve(const Ask *ask, char **ret_error)
         if (r != 0)
                 return r;
         if (oci_layout_resolve(layout, version, &digest) != 0)
-                return say(ret_error, ASK_MISSING,
-                           string_format("the registry has no %s %s %s", ask->channel, ask->track, version));
+                return error_set(ret_error, ASK_MISSING, "the registry has no %s %s %s", ask->channel,
+                                 ask->track, version);
         return json_add_text(ask->answer, "digest", digest);
 }
 

@@ -7,16 +7,15 @@
 
 #include "ask.h"
 
-#include "hash.h"
-
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
 #include "proto/image.h"
 #include "proto/json-fields.h"
+#include "shared/hash.h"
 #include "shared/oci-layout.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -54,17 +53,11 @@ static void fetch_done(Fetch *fetch)
         free(fetch->partial);
 }
 
-static int say(char **ret_error, int code, char *error)
-{
-        *ret_error = error;
-        return error ? code : -ENOMEM;
-}
-
 static int cannot(char **ret_error, const char *what, int r)
 {
         return r == -ENOMEM ? r
-                            : say(ret_error, ASK_UNAVAILABLE,
-                                  string_format("the worker cannot %s: %s", what, strerror(-r)));
+                            : error_set(ret_error, ASK_UNAVAILABLE, "the worker cannot %s: %s", what,
+                                        strerror(-r));
 }
 
 static void show_progress(Fetch *fetch, bool is_end)
@@ -123,17 +116,14 @@ static bool is_old_lock(int folder_fd, const char *name)
 /* What nobody came back for; that it cannot be removed is for the next one to try. */
 static void collect(int folder_fd)
 {
-        int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
 
-        if (!folder) {
-                safe_close(fd);
+        if (folder_open(folder_fd, ".", &folder) < 0)
                 return;
-        }
-        for (struct dirent *entry; (entry = readdir(folder));)
+        while (folder_next(folder, &entry) > 0)
                 if (is_old_lock(folder_fd, entry->d_name))
                         remove_old(folder_fd, entry->d_name);
-        (void) closedir(folder);
 }
 
 static int open_folder(int parent_fd, const char *path, int *ret_fd)
@@ -152,19 +142,18 @@ static int check_room(const Fetch *fetch, char **ret_error)
         struct statvfs fs;
 
         if (fetch->total_size > fetch->ask->settings->size_max)
-                return say(ret_error, ASK_BAD_IMAGE,
-                           string_format("the image has %" PRIu64 " bytes, more than the %" PRIu64
-                                         " that REGISTRY_SIZE_MAX= allows",
-                                         fetch->total_size, fetch->ask->settings->size_max));
+                return error_set(ret_error, ASK_BAD_IMAGE,
+                                 "the image has %" PRIu64 " bytes, more than the %" PRIu64
+                                 " that REGISTRY_SIZE_MAX= allows",
+                                 fetch->total_size, fetch->ask->settings->size_max);
         if (fstatvfs(fetch->folder_fd, &fs) < 0)
                 return cannot(ret_error, "look at its disk", -errno);
         free_size = (uint64_t) fs.f_bavail * fs.f_frsize;
         if (free_size < wanted)
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the worker's disk has %" PRIu64
-                                         " MiB left; with the image it would "
-                                         "need %" PRIu64,
-                                         free_size >> 20, wanted >> 20));
+                return error_set(ret_error, ASK_UNAVAILABLE,
+                                 "the worker's disk has %" PRIu64
+                                 " MiB left; with the image it would need %" PRIu64,
+                                 free_size >> 20, wanted >> 20);
         return 0;
 }
 
@@ -195,7 +184,7 @@ static void blob_file_done(BlobFile *file)
 static int begin(BlobFile *file)
 {
         _cleanup_free_ uint8_t *chunk = malloc(CHUNK_SIZE);
-        char ignored[80];
+        char ignored[DIGEST_SIZE + 1];
         int r;
 
         if (!chunk)
@@ -244,20 +233,14 @@ static int on_data(const void *data, size_t size, void *userdata)
 static int check_blob(const BlobFile *file, const ImageBlob *blob, char **ret_error)
 {
         const char *host = file->fetch->ask->settings->host;
-        char digest[80];
-        int r;
 
         if (file->size != blob->size)
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s sends %" PRIu64 " bytes of %" PRIu64 " of blob %s",
-                                         host, file->size, blob->size, blob->digest));
-        r = hash_end(file->hash, digest);
-        if (r < 0)
-                return r;
-        if (!streq(digest, blob->digest))
-                return say(ret_error, ASK_UNAVAILABLE,
-                           string_format("the registry %s sends something else than blob %s", host,
-                                         blob->digest));
+                return error_set(ret_error, ASK_UNAVAILABLE,
+                                 "the registry %s sends %" PRIu64 " bytes of %" PRIu64 " of blob %s", host,
+                                 file->size, blob->size, blob->digest);
+        if (!hash_is(file->hash, blob->digest))
+                return error_set(ret_error, ASK_UNAVAILABLE,
+                                 "the registry %s sends something else than blob %s", host, blob->digest);
         return fsync(file->fd) < 0 ? cannot(ret_error, "write an image's blob", -errno) : 0;
 }
 
@@ -282,9 +265,9 @@ static int try_blob(Fetch *fetch, const ImageBlob *blob, BlobFile *file, bool *r
         if (file->error < 0)
                 return cannot(ret_error, "write an image's blob", file->error);
         if (r == ASK_UNAVAILABLE && !*ret_error)
-                return say(ret_error, r,
-                           string_format("the registry %s goes on elsewhere in blob %s than it was asked to",
-                                         fetch->ask->settings->host, blob->digest));
+                return error_set(ret_error, r,
+                                 "the registry %s goes on elsewhere in blob %s than it was asked to",
+                                 fetch->ask->settings->host, blob->digest);
         return r;
 }
 
@@ -369,17 +352,14 @@ static int write_layout(Fetch *fetch, const Manifest *manifest)
 
 static int get_manifest(Fetch *fetch, Manifest *manifest, ImageManifest *image, char **ret_error)
 {
-        _cleanup_free_ char *error = NULL;
         int r;
 
         r = distribution_manifest(fetch->distribution, fetch->digest, manifest, ret_error);
         if (r != 0)
                 return r;
-        r = image_manifest_parse(manifest->text, manifest->size, image, &error);
-        if (r > 0)
-                return say(ret_error, ASK_BAD_IMAGE, TAKE_PTR(error));
-        if (r < 0)
-                return r;
+        r = image_manifest_parse(manifest->text, manifest->size, image, ret_error);
+        if (r != 0)
+                return r < 0 ? r : ASK_BAD_IMAGE;
         fetch->total_size = image->config.size;
         for (size_t i = 0; i < image->n_layers; i++)
                 fetch->total_size += image->layers[i].size;
@@ -456,7 +436,7 @@ int remote_fetch(const Ask *ask, char **ret_error)
         int r;
 
         if (!hex)
-                return say(ret_error, ASK_MISSING, strdup("that is no digest"));
+                return error_set(ret_error, ASK_MISSING, "that is no digest");
         if (!layout)
                 return -ENOMEM;
         r = open_all(&fetch, ask->arguments[0], ret_error);

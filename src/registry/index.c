@@ -56,9 +56,8 @@ static int choose(json_object *list, char *ret, char **ret_error)
                         return 0;
                 }
         }
-        *ret_error = string_format("it is a list of images, and none of them is for linux on %s",
-                                   own_architecture());
-        return *ret_error ? ASK_BAD_IMAGE : -ENOMEM;
+        return error_set(ret_error, ASK_BAD_IMAGE,
+                         "it is a list of images, and none of them is for linux on %s", own_architecture());
 }
 
 int index_choose(const Manifest *manifest, char *ret, char **ret_error)

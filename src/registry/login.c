@@ -17,12 +17,6 @@
 #define FILE_SIZE_MAX  (256U * 1024U)
 #define LOGIN_SIZE_MAX 8192U
 
-static int fail(char **ret_error, char *error)
-{
-        *ret_error = error;
-        return error ? LOGIN_FAILED : -ENOMEM;
-}
-
 static bool is_base64(const char *text)
 {
         size_t length = strlen(text),
@@ -60,7 +54,8 @@ int login_from_auth_file(const char *text, size_t size, const char *host, char *
         if (r < 0)
                 return r;
         if (r > 0)
-                return fail(ret_error, strdup("the file with the registry's password is not JSON"));
+                return error_set(ret_error, LOGIN_FAILED,
+                                 "the file with the registry's password is not JSON");
         auths = json_object_object_get(file, "auths");
         entry = json_object_is_type(auths, json_type_object) ? find_host(auths, host) : NULL;
         *ret = NULL;
@@ -68,9 +63,10 @@ int login_from_auth_file(const char *text, size_t size, const char *host, char *
                 return 0;
         auth = json_object_is_type(entry, json_type_object) ? json_text(entry, "auth") : NULL;
         if (!auth || !is_base64(auth))
-                return fail(ret_error, string_format("the file with the registry's password has for %s no "
-                                                     "`auth` with USER:PASSWORD in base64",
-                                                     host));
+                return error_set(ret_error, LOGIN_FAILED,
+                                 "the file with the registry's password has for %s no `auth` with "
+                                 "USER:PASSWORD in base64",
+                                 host);
         *ret = string_format("Basic %s", auth);
         return *ret ? 0 : -ENOMEM;
 }
@@ -87,9 +83,8 @@ static int from_auth_file(const RegistrySettings *settings, usec_t deadline_usec
                 return 0;
         r = read_file_at(AT_FDCWD, settings->auth_file, FILE_SIZE_MAX, &text, &size);
         if (r < 0 && r != -ENOMEM)
-                return fail(ret_error,
-                            string_format("the file with the registry's password cannot be read: %s",
-                                          strerror(-r)));
+                return error_set(ret_error, LOGIN_FAILED,
+                                 "the file with the registry's password cannot be read: %s", strerror(-r));
         if (r == 0)
                 r = login_from_auth_file(text, size, settings->host, ret, ret_error);
         if (text)

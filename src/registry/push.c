@@ -4,8 +4,6 @@
 
 #include "ask.h"
 
-#include "hash.h"
-
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
@@ -13,6 +11,7 @@
 #include "proto/json-fields.h"
 #include "proto/name.h"
 #include "shared/ecr.h"
+#include "shared/hash.h"
 #include "shared/oci-layout.h"
 
 #include <errno.h>
@@ -43,12 +42,6 @@ static void push_done(Push *push)
         image_manifest_done(&push->image);
 }
 
-static int say(char **ret_error, int code, char *error)
-{
-        *ret_error = error;
-        return error ? code : -ENOMEM;
-}
-
 /* What is pushed */
 
 static int read_manifest(Push *push, const char *digest, char **ret_error)
@@ -62,11 +55,11 @@ static int read_manifest(Push *push, const char *digest, char **ret_error)
         if (r == -ENOMEM)
                 return r;
         if (r != 0)
-                return say(ret_error, ASK_MISSING, string_format("the layout has no manifest %s", digest));
+                return error_set(ret_error, ASK_MISSING, "the layout has no manifest %s", digest);
         (void) strcpy(push->manifest.digest, digest);
-        r = image_manifest_parse(push->manifest.text, push->manifest.size, &push->image, &error);
+        r = image_manifest_parse(push->manifest.text, push->manifest.size, &push->image, ret_error);
         if (r > 0)
-                return say(ret_error, ASK_BAD_IMAGE, TAKE_PTR(error));
+                return ASK_BAD_IMAGE;
         if (r == 0)
                 r = json_object_from_bytes(push->manifest.text, push->manifest.size, &object, &error);
         if (r != 0)
@@ -85,20 +78,18 @@ static int push_open(Push *push, char **ret_error)
         int r;
 
         if (!digest_is_valid(digest))
-                return say(ret_error, ASK_MISSING, strdup("that is no digest"));
+                return error_set(ret_error, ASK_MISSING, "that is no digest");
         for (char *const *tag = push->ask->arguments + 2; *tag; tag++)
                 if (!version_is_valid(*tag))
-                        return say(ret_error, ASK_MISSING,
-                                   strdup("a version is letters, digits, . _ and -"));
+                        return error_set(ret_error, ASK_MISSING, "a version is letters, digits, . _ and -");
         r = oci_layout_open_path(path, &push->layout, &error);
         if (r == -ENOMEM)
                 return r;
-        if (r != 0)
-                return say(ret_error, ASK_MISSING,
-                           string_format("%s is no OCI layout: %s", path,
-                                         error
-                                                 ?: r < 0 ? strerror(-r)
-                                                          : "there is none"));
+        if (r < 0)
+                return error_set(ret_error, ASK_MISSING, "%s is no OCI layout: %s", path, strerror(-r));
+        if (r > 0)
+                return error_set(ret_error, ASK_MISSING, "%s is no OCI layout: %s", path,
+                                 error ?: "there is none");
         return read_manifest(push, digest, ret_error);
 }
 
@@ -114,8 +105,8 @@ static int for_each_blob(Push *push,
                 int r = oci_layout_open_blob(push->layout, blob->digest, &fd);
 
                 if (r > 0)
-                        return say(ret_error, ASK_BAD_IMAGE,
-                                   string_format("the layout has no blob %s", blob->digest));
+                        return error_set(ret_error, ASK_BAD_IMAGE, "the layout has no blob %s",
+                                         blob->digest);
                 if (r == 0)
                         r = send(push, blob, fd, userdata, ret_error);
                 if (r != 0)
@@ -205,7 +196,6 @@ static int stage_blob(Push *push, const ImageBlob *blob, int fd, void *userdata,
         _cleanup_close_ int to_fd =
                 path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -EBADF;
         _cleanup_(hash_freep) Hash *hash = NULL;
-        char digest[80];
         int r;
 
         if (to_fd < 0)
@@ -213,11 +203,9 @@ static int stage_blob(Push *push, const ImageBlob *blob, int fd, void *userdata,
         r = hash_new(&hash);
         if (r == 0)
                 r = copy(fd, to_fd, hash);
-        if (r == 0)
-                r = hash_end(hash, digest);
-        if (r == 0 && !streq(digest, blob->digest))
-                r = say(ret_error, ASK_BAD_IMAGE,
-                        string_format("the layout's blob %s is not that blob", blob->digest));
+        if (r == 0 && !hash_is(hash, blob->digest))
+                r = error_set(ret_error, ASK_BAD_IMAGE, "the layout's blob %s is not that blob",
+                              blob->digest);
         return r;
 }
 
@@ -280,8 +268,7 @@ int embedded_push(const Ask *ask, char **ret_error)
                 r = take_over(&push, layout, stage);
         if (stage && tree_remove(AT_FDCWD, stage) < 0 && r == 0)
                 r = -EIO;
-        return r >= 0 || r == -ENOMEM
-                       ? r
-                       : say(ret_error, ASK_UNAVAILABLE,
-                             string_format("the registry cannot be written to: %s", strerror(-r)));
+        return r >= 0 || r == -ENOMEM ? r
+                                      : error_set(ret_error, ASK_UNAVAILABLE,
+                                                  "the registry cannot be written to: %s", strerror(-r));
 }

@@ -83,11 +83,10 @@ static int list_tags(const Ask *ask, char **ret_error)
                 r = open_repository(ask, &d, ret_error);
         if (r == 0)
                 r = distribution_tags(d, &tags, ret_error);
-        if (r == 0 && strv_length(tags) > LISTED_MAX) {
-                *ret_error = string_format("the registry has %zu tags for %s, more than can be listed (%u)",
-                                           strv_length(tags), ask->track, LISTED_MAX);
-                r = *ret_error ? ASK_UNAVAILABLE : -ENOMEM;
-        }
+        if (r == 0 && strv_length(tags) > LISTED_MAX)
+                r = error_set(ret_error, ASK_UNAVAILABLE,
+                              "the registry has %zu tags for %s, more than can be listed (%u)",
+                              strv_length(tags), ask->track, LISTED_MAX);
         for (char **tag = tags; r == 0 && tag && *tag; tag++) {
                 _cleanup_free_ char *error = NULL;
                 char digest[80];

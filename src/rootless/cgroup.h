@@ -40,8 +40,8 @@ enum {
 };
 int cgroup_check_limits(const Cgroup *cgroup, const CgroupLimits *limits) _warn_unused_;
 
-/* How often a process was killed for want of memory, and how often one was refused for there being too many.
- */
+/* How often a process was killed for want of memory, and how often one was refused for there
+ * being too many. */
 uint64_t cgroup_oom_kills(const Cgroup *cgroup);
 uint64_t cgroup_refused_processes(const Cgroup *cgroup);
 /* 0 where the kernel does not say. */

@@ -6,6 +6,7 @@
 
 #include "confined.h"
 
+#include "basic/capability-util.h"
 #include "basic/fd-util.h"
 #include "basic/io-util.h"
 #include "basic/string-util.h"
@@ -13,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -32,7 +32,6 @@
 #define EXIT_SET_UP    126
 
 /* What it takes to write files of any owner and mode. */
-#define CAPABILITY(name) (UINT64_C(1) << (name))
 #define CAPABILITIES_KEPT                                                                \
         (CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER) | \
          CAPABILITY(CAP_FSETID) | CAPABILITY(CAP_SETFCAP))
@@ -105,18 +104,13 @@ static int limit(void)
 
 static int drop_capabilities(uint64_t kept)
 {
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        struct __user_cap_data_struct data[2] = {};
+        int r = capability_bound(kept);
 
-        for (unsigned long capability = 0; capability < 64; capability++)
-                if (!(kept & CAPABILITY(capability)) && prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 &&
-                    errno != EINVAL)
-                        return -errno;
-        data[0].effective = data[0].permitted = (uint32_t) kept;
-        data[1].effective = data[1].permitted = (uint32_t) (kept >> 32);
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || syscall(SYS_capset, &header, data) < 0)
+        if (r < 0)
+                return r;
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return -errno;
-        return 0;
+        return capability_keep(kept);
 }
 
 /* Becomes root of the namespace, and no more than that. */

@@ -8,8 +8,8 @@
 
 #include <errno.h>
 
-/* Runs in the process, in its folder; writes its result to `result_fd`. What it returns is the exit status.
- */
+/* Runs in the process, in its folder; writes its result to `result_fd`. What it returns is
+ * the exit status. */
 typedef int (*ConfinedMain)(int result_fd, void *userdata);
 
 typedef struct ConfinedOptions {
@@ -18,8 +18,10 @@ typedef struct ConfinedOptions {
         const char *folder; /* but for this one below it; belongs to root of the namespace */
         ConfinedMain main;
         void *userdata;
-        uint64_t more_capabilities; /* beside those to write files of any owner; 1 << CAP_… each */
-        bool own_system; /* a /proc of its PID namespace; its own /run, /tmp, /var/tmp and /dev/shm */
+        /* Beside those to write files of any owner. */
+        uint64_t more_capabilities;
+        /* A /proc of its PID namespace; its own /run, /tmp, /var/tmp and /dev/shm. */
+        bool own_system;
 } ConfinedOptions;
 
 typedef struct ConfinedProcess {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One connection is one order: it is read, carried out, and answered; when it closes, what it started ends.
- */
+/* One connection is one order: it is read, carried out, and answered; when it closes, what
+ * it started ends. */
 
 #include "frame-stream.h"
 #include "order-server.h"

@@ -59,8 +59,8 @@ static void handle_frame(FrameStream *stream, const Frame *frame)
         stream->handlers->frame(stream, frame, &fd, stream->userdata);
 }
 
-/* Hands on all whole frames. While a handler runs, `in` belongs to this function: closing must not free it.
- */
+/* Hands on all whole frames. While a handler runs, `in` belongs to this function: closing must
+ * not free it. */
 static void handle_input(FrameStream *stream)
 {
         Buffer in = stream->in;

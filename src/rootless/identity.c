@@ -9,18 +9,17 @@
 
 #include "identity.h"
 
+#include "basic/capability-util.h"
 #include "basic/fd-util.h"
 #include "basic/io-util.h"
 #include "basic/parse-util.h"
 #include "basic/string-util.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <pwd.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,7 +32,6 @@
 #define MAP_SIZE         128U
 
 /* What the daemon's children need inside: to write maps for containers, and to unpack images. */
-#define CAPABILITY(name)       (UINT64_C(1) << (name))
 #define CAPABILITIES_INHERITED (CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID))
 #define CAPABILITIES_KEPT                                                                \
         (CAPABILITIES_INHERITED | CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_DAC_OVERRIDE) | \
@@ -205,8 +203,8 @@ static int write_maps(pid_t pid, const Identity *identity)
         return 0;
 }
 
-/* Of the child that stays outside: waits until the daemon is inside, and ends with an errno as its status.
- */
+/* Of the child that stays outside: waits until the daemon is inside, and ends with an errno
+ * as its status. */
 static void map_from_outside(int entered_fd, const Identity *identity)
 {
         char entered;
@@ -221,20 +219,11 @@ static void map_from_outside(int entered_fd, const Identity *identity)
 /* Inside, all capabilities are there; keeps those of use, and hands on what an executed program needs. */
 static int keep_capabilities(void)
 {
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        struct __user_cap_data_struct data[2] = {};
+        int r = capability_bound(CAPABILITIES_KEPT);
 
-        for (unsigned long capability = 0; capability < 64; capability++)
-                if (!(CAPABILITIES_KEPT & CAPABILITY(capability)) &&
-                    prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 && errno != EINVAL)
-                        return -errno;
-        data[0].effective = data[0].permitted = (uint32_t) CAPABILITIES_KEPT;
-        data[0].inheritable = (uint32_t) CAPABILITIES_INHERITED;
-        if (syscall(SYS_capset, &header, data) < 0 ||
-            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SETUID, 0, 0) < 0 ||
-            prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SETGID, 0, 0) < 0)
-                return -errno;
-        return 0;
+        if (r == 0)
+                r = capability_keep(CAPABILITIES_KEPT);
+        return r < 0 ? r : capability_hand_on(CAPABILITIES_INHERITED);
 }
 
 int identity_enter(const Identity *identity)

@@ -31,13 +31,14 @@ typedef struct Identity {
         IdLayout uids, gids;
 } Identity;
 
+enum {
+        IDENTITY_TOO_FEW = 1,  /* the range is too small for any guest */
+        IDENTITY_NO_RANGE = 2, /* the user is granted none */
+};
+
 /* Pure: shares out a granted range. Where it is large enough, all ids of images are mapped; a range of
  * 65536, which is what adduser grants, is split: ids 0 to 60000 and 65533 to 65534 are mapped, guests have
- * the rest. IDENTITY_TOO_FEW  the range is too small for any guest */
-enum {
-        IDENTITY_TOO_FEW = 1,
-        IDENTITY_NO_RANGE = 2,
-};
+ * the rest. IDENTITY_TOO_FEW. */
 int id_layout_init(uint32_t start, uint32_t count, IdLayout *ret) _warn_unused_;
 /* Pure: finds the largest range of a user in the text of /etc/subuid or /etc/subgid. IDENTITY_NO_RANGE. */
 int id_range_find(char *text, const char *name, uid_t uid, uint32_t *ret_start,

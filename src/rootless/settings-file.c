@@ -57,9 +57,10 @@ static int refuse(const Place *place, char *what, char **ret_error)
 {
         _cleanup_free_ char *message = what;
 
-        *ret_error = message ? string_format("%s:%u: %s: %s", place->name, place->line, place->key, message)
-                             : NULL;
-        return *ret_error ? SETTINGS_BAD : -ENOMEM;
+        if (!message)
+                return -ENOMEM;
+        return error_set(ret_error, SETTINGS_BAD, "%s:%u: %s: %s", place->name, place->line, place->key,
+                         message);
 }
 
 static int refuse_key(const SettingsTable *table, const Place *place, char **ret_error)
@@ -153,9 +154,7 @@ int settings_read(const SettingsTable *table, const char *path, void *ret, char 
         }
         if (r < 0)
                 return r;
-        if (strlen(text) != size) { /* what follows NUL would be passed over */
-                *ret_error = string_format("%s: it is no text", path);
-                return *ret_error ? SETTINGS_BAD : -ENOMEM;
-        }
+        if (strlen(text) != size) /* what follows NUL would be passed over */
+                return error_set(ret_error, SETTINGS_BAD, "%s: it is no text", path);
         return settings_parse(table, text, path, ret, ret_error);
 }

@@ -3,9 +3,9 @@
  * the unix socket and on loopback only: beyond it, everybody would be anybody, and so each peer there needs
  * a key (CURVE). All listeners are of one socket: libzmq copies its options at the bind.
  *
- * libzmq ignores the address of a bind whose descriptor it was given (ZMQ_USE_FD), takes a descriptor that
- * nobody listens on without a word, and aborts the process where the option still stands at the next bind.
- */
+ * libzmq ignores the address of a bind whose descriptor it was given (ZMQ_USE_FD), takes a
+ * descriptor that nobody listens on without a word, and aborts the process where the option still
+ * stands at the next bind. */
 
 #include "listen.h"
 

@@ -111,8 +111,8 @@ static int answer(Connection *c, unsigned status)
         }
 }
 
-/* Reading and writing: each 0 while there is more to wait for, 1 when it is over with the connection, < 0.
- */
+/* Reading and writing: each 0 while there is more to wait for, 1 when it is over with the
+ * connection, < 0. */
 
 static int take_request(Connection *c)
 {

@@ -5,9 +5,9 @@
  * alive (router-place.c). Nothing here depends on how many workers or waiting jobs there are, but the
  * logarithm of the timers.
  *
- * For a moment after the start the workers of the router before this one are still coming back. Jobs that
- * find no worker wait until then, and so do those that are sent again: a worker may say that it runs them.
- */
+ * For a moment after the start the workers of the router before this one are still coming back.
+ * Jobs that find no worker wait until then, and so do those that are sent again: a worker may say
+ * that it runs them. */
 
 #include "router-private.h"
 

@@ -332,8 +332,8 @@ int worker_feed(Router *router, Worker *worker) _warn_unused_;
 /* router-resend.c: requests that are sent again */
 /* SHA-256 of who asks for what, in hexadecimal digits. */
 int resend_key(const Ask *ask, char *ret) _warn_unused_;
-/* Keeps an answer, where it is one that stands. `claimant`: the worker that says so of a job nobody knows.
- */
+/* Keeps an answer, where it is one that stands. `claimant`: the worker that says so of a
+ * job nobody knows. */
 int kept_put(Router *router, const char *key, const Parts *parts, const Worker *claimant) _warn_unused_;
 Kept *kept_free(Router *router, Kept *kept);
 /* 0 where the request must be run, 1 where it was answered or has joined its running job: then the ask is

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Deploys and listings: the router sees no registry, so it asks a worker that serves the track, else any of
- * the channel; where that one is lost, another. A deploy changes nothing until each of its versions has a
- * digest; then it is worked into what is deployed at that moment, saved, and pushed to the workers at once.
- */
+/* Deploys and listings: the router sees no registry, so it asks a worker that serves the track, else
+ * any of the channel; where that one is lost, another. A deploy changes nothing until each of its
+ * versions has a digest; then it is worked into what is deployed at that moment, saved, and pushed to
+ * the workers at once. */
 
 #include "router-private.h"
 

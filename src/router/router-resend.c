@@ -6,26 +6,27 @@
 #include "router-private.h"
 
 #include "basic/string-util.h"
+#include "shared/hash.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
 int resend_key(const Ask *ask, char *ret)
 {
         _cleanup_free_ char *canonical = request_canonical(&ask->request), *text = NULL;
-        uint8_t digest[32];
+        char digest[DIGEST_SIZE + 1];
+        int r;
 
         if (!canonical)
                 return -ENOMEM;
         text = string_format("%s\n%s\n%s\n%s\n%s", ask->principal->name,
                              channel_to_string(ask->request.channel), action_to_string(ask->request.action),
                              ask->request.id ?: "", canonical);
-        if (!text || EVP_Digest(text, strlen(text), digest, NULL, EVP_sha256(), NULL) != 1)
-                return -ENOMEM;
-        hex_encode(digest, sizeof(digest), ret);
-        return 0;
+        r = text ? hash_bytes(text, strlen(text), digest) : -ENOMEM;
+        if (r == 0)
+                (void) strcpy(ret, digest_hex(digest));
+        return r;
 }
 
 /* Kept answers */

@@ -59,8 +59,7 @@ static int read_text(const char *path, char **ret_text, size_t *ret_size, char *
 
         if (r != -EFBIG)
                 return r;
-        *ret_error = string_format("%s: larger than 8 MiB", path);
-        return *ret_error ? STORE_BAD : -ENOMEM;
+        return error_set(ret_error, STORE_BAD, "%s: larger than 8 MiB", path);
 }
 
 static int read_config(const char *path, StoreConfig **ret, char **ret_error)
@@ -122,11 +121,10 @@ static int plant(const char *path, const char *seed, char **ret_error)
 
         if (seed) {
                 r = read_text(seed, &text, &size, ret_error);
-                if (r == -ENOENT) {
-                        *ret_error = string_format("%s: is not there, and neither is there a template: %s",
-                                                   path, seed);
-                        return *ret_error ? STORE_BAD : -ENOMEM;
-                }
+                if (r == -ENOENT)
+                        return error_set(ret_error, STORE_BAD,
+                                         "%s: is not there, and neither is there a template: %s", path,
+                                         seed);
                 if (r == 0)
                         r = parse(seed, text, size, &config, ret_error);
         }
@@ -362,11 +360,9 @@ static int check_others(const Store *store, const StoreConfig *before, const Sto
 
                 if (is_same || now == changed)
                         continue;
-                *ret_error =
-                        string_format("%s: workers.%s.%s is an alias of what is to be changed: write it "
-                                      "out",
-                                      store->path, channel_to_string(track->channel), track->settings.track);
-                return *ret_error ? STORE_BAD : -ENOMEM;
+                return error_set(ret_error, STORE_BAD,
+                                 "%s: workers.%s.%s is an alias of what is to be changed: write it out",
+                                 store->path, channel_to_string(track->channel), track->settings.track);
         }
         return 0;
 }

@@ -50,16 +50,11 @@ static const char config_text[] =
         "  {\"destination\":\"/dev/shm\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
         "   \"options\":[\"nosuid\",\"nodev\",\"mode=755\",\"size=4k\"]}],"
         " \"linux\":{"
-        "  "
-        "\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"pid\"},{\"type\":\"network\"},"
+        "  \"namespaces\":[{\"type\":\"mount\"},{\"type\":\"pid\"},{\"type\":\"network\"},"
         "   {\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"cgroup\"}],"
-        "  "
-        "\"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\",\"/proc/"
-        "keys\","
-        "   "
-        "\"/proc/latency_stats\",\"/proc/pressure\",\"/proc/sched_debug\",\"/proc/scsi\",\"/proc/"
-        "timer_list\","
-        "   \"/proc/timer_stats\"],"
+        "  \"maskedPaths\":[\"/proc/acpi\",\"/proc/asound\",\"/proc/interrupts\",\"/proc/kcore\","
+        "   \"/proc/keys\",\"/proc/latency_stats\",\"/proc/pressure\",\"/proc/sched_debug\","
+        "   \"/proc/scsi\",\"/proc/timer_list\",\"/proc/timer_stats\"],"
         "  \"readonlyPaths\":[\"/proc/bus\",\"/proc/fs\",\"/proc/irq\",\"/proc/sysrq-trigger\"]}}";
 
 static json_object *member(json_object *object, const char *key)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Compressed bytes in, plain bytes out, piece by piece; however large they grow, what is in memory does not.
- */
+/* Compressed bytes in, plain bytes out, piece by piece; however large they grow, what is in
+ * memory does not. */
 
 #include "proto/image.h"
 

@@ -8,54 +8,16 @@
 
 #include "decompress.h"
 
-#include "basic/digest.h"
 #include "basic/string-util.h"
+#include "shared/hash.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <unistd.h>
 
-#define READ_SIZE   (256U * 1024U)
-#define SHA256_SIZE 32U
+#define READ_SIZE (256U * 1024U)
 
 _Static_assert(TAR_BAD == (int) IMAGE_BAD, "what the scan says is handed on");
-
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return IMAGE_BAD;
-}
-
-static void hash_freep(EVP_MD_CTX **hash)
-{
-        EVP_MD_CTX_free(*hash);
-}
-
-static int hash_new(EVP_MD_CTX **ret)
-{
-        EVP_MD_CTX *hash = EVP_MD_CTX_new();
-
-        if (!hash || EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1) {
-                EVP_MD_CTX_free(hash);
-                return -ENOMEM;
-        }
-        *ret = hash;
-        return 0;
-}
-
-static bool hash_is(EVP_MD_CTX *hash, const char *digest)
-{
-        char hex[2 * SHA256_SIZE + 1];
-        uint8_t bytes[SHA256_SIZE];
-
-        if (EVP_DigestFinal_ex(hash, bytes, NULL) != 1)
-                return false;
-        hex_encode(bytes, sizeof(bytes), hex);
-        return streq(hex, digest_hex(digest) ?: "");
-}
 
 static ssize_t read_at(int fd, void *data, size_t size, uint64_t offset)
 {
@@ -70,7 +32,7 @@ static ssize_t read_at(int fd, void *data, size_t size, uint64_t offset)
 int image_read_blob(int fd, const char *digest, size_t size_max, const char *what, char **ret_data,
                     size_t *ret_size, char **ret_error)
 {
-        _cleanup_(hash_freep) EVP_MD_CTX *hash = NULL;
+        _cleanup_(hash_freep) Hash *hash = NULL;
         _cleanup_(buffer_done) Buffer blob = {};
         uint8_t chunk[4096];
         ssize_t n;
@@ -82,14 +44,14 @@ int image_read_blob(int fd, const char *digest, size_t size_max, const char *wha
         while ((n = read_at(fd, chunk, sizeof(chunk), blob.size)) > 0) {
                 r = buffer_append(&blob, chunk, (size_t) n, size_max);
                 if (r == -ENOBUFS)
-                        return bad(ret_error, string_format("%s has more than %zu bytes", what, size_max));
+                        return error_set(ret_error, IMAGE_BAD, "%s has more than %zu bytes", what, size_max);
                 if (r < 0)
                         return r;
         }
         if (n < 0)
                 return (int) n;
-        if (EVP_DigestUpdate(hash, blob.data, blob.size) != 1 || !hash_is(hash, digest))
-                return bad(ret_error, string_format("%s is not what its digest %s says", what, digest));
+        if (hash_add(hash, blob.data, blob.size) < 0 || !hash_is(hash, digest))
+                return error_set(ret_error, IMAGE_BAD, "%s is not what its digest %s says", what, digest);
         r = buffer_append(&blob, "", 1, SIZE_MAX);
         if (r < 0)
                 return r;
@@ -100,7 +62,7 @@ int image_read_blob(int fd, const char *digest, size_t size_max, const char *wha
 
 /* A layer on its way. */
 typedef struct Layer {
-        EVP_MD_CTX *packed_hash, *plain_hash;
+        Hash *packed_hash, *plain_hash;
         Decompressor *decompressor;
         TarScan scan;
         ImageBudget *budget;
@@ -110,8 +72,8 @@ typedef struct Layer {
 
 static void layer_done(Layer *layer)
 {
-        EVP_MD_CTX_free(layer->packed_hash);
-        EVP_MD_CTX_free(layer->plain_hash);
+        hash_free(layer->packed_hash);
+        hash_free(layer->plain_hash);
         decompressor_free(layer->decompressor);
         tar_scan_done(&layer->scan);
         free(layer->error);
@@ -123,11 +85,13 @@ static int on_plain(void *userdata, const uint8_t *data, size_t size)
         int r;
 
         if (size > layer->budget->size)
-                return bad(&layer->error, string_format("brings the image over %" PRIu64 " bytes unpacked",
-                                                        IMAGE_UNPACKED_SIZE_MAX));
+                return error_set(&layer->error, IMAGE_BAD,
+                                 "brings the image over %" PRIu64 " bytes unpacked",
+                                 IMAGE_UNPACKED_SIZE_MAX);
         layer->budget->size -= size;
-        if (EVP_DigestUpdate(layer->plain_hash, data, size) != 1)
-                return -ENOMEM;
+        r = hash_add(layer->plain_hash, data, size);
+        if (r < 0)
+                return r;
         r = tar_scan_feed(&layer->scan, data, size, &layer->budget->tar, &layer->error);
         return r != 0 ? r : write_all(layer->tar_fd, data, size);
 }
@@ -159,17 +123,17 @@ static int layer_read(Layer *layer, int fd, uint64_t size)
                 done += (uint64_t) n;
                 if (done > size)
                         break;
-                if (EVP_DigestUpdate(layer->packed_hash, chunk, (size_t) n) != 1)
-                        return -ENOMEM;
-                r = decompressor_feed(layer->decompressor, chunk, (size_t) n);
+                r = hash_add(layer->packed_hash, chunk, (size_t) n);
+                if (r == 0)
+                        r = decompressor_feed(layer->decompressor, chunk, (size_t) n);
                 if (r != 0)
                         return r;
         }
         if (n < 0)
                 return (int) n;
         if (done != size)
-                return bad(&layer->error,
-                           string_format("has not the %" PRIu64 " bytes that the manifest says", size));
+                return error_set(&layer->error, IMAGE_BAD,
+                                 "has not the %" PRIu64 " bytes that the manifest says", size);
         r = decompressor_finish(layer->decompressor);
         return r != 0 ? r : tar_scan_finish(&layer->scan, &layer->error);
 }
@@ -179,15 +143,14 @@ static int layer_verdict(int r, Layer *layer, const ImageBlob *blob, const char 
         if (r < 0 || r == IMAGE_BAD)
                 return r;
         if (r == 0 && !hash_is(layer->packed_hash, blob->digest))
-                return bad(&layer->error, string_format("is not what its digest %s says", blob->digest));
+                return error_set(&layer->error, IMAGE_BAD, "is not what its digest %s says", blob->digest);
         if (r == DECOMPRESS_CORRUPT)
-                return bad(&layer->error, strdup("is corrupt: it cannot be decompressed"));
+                return error_set(&layer->error, IMAGE_BAD, "is corrupt: it cannot be decompressed");
         if (r == DECOMPRESS_TRUNCATED)
-                return bad(&layer->error, strdup("is corrupt: it ends too early"));
+                return error_set(&layer->error, IMAGE_BAD, "is corrupt: it ends too early");
         if (!hash_is(layer->plain_hash, diff_id))
-                return bad(
-                        &layer->error,
-                        string_format("is not what the configuration says: its diff id is not %s", diff_id));
+                return error_set(&layer->error, IMAGE_BAD,
+                                 "is not what the configuration says: its diff id is not %s", diff_id);
         return 0;
 }
 
@@ -202,7 +165,7 @@ int image_read_layer(int fd, const ImageBlob *blob, const char *diff_id, size_t 
                 return r;
         r = layer_verdict(layer_read(&layer, fd, blob->size), &layer, blob, diff_id);
         if (r == IMAGE_BAD)
-                return bad(ret_error, string_format("layer %zu %s", number, layer.error));
+                return error_set(ret_error, IMAGE_BAD, "layer %zu %s", number, layer.error);
         if (r == 0) {
                 budget->tar.entries -= layer.scan.use.entries;
                 budget->tar.name_bytes -= layer.scan.use.name_bytes;

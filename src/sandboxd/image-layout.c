@@ -9,14 +9,13 @@
 #include "basic/io-util.h"
 #include "basic/string-util.h"
 #include "proto/json-fields.h"
+#include "shared/hash.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BLOBS       IMAGE_LAYOUT "/blobs/sha256/"
-#define SHA256_SIZE 32U
+#define BLOBS IMAGE_LAYOUT "/blobs/sha256/"
 
 /* Writes a new file. */
 static int write_file(const char *path, const char *text)
@@ -88,13 +87,11 @@ static json_object *blob_new(const char *media_type, json_object *object)
 {
         _cleanup_json_ json_object *owned = object;
         const char *text = object ? json_object_text(object) : NULL;
-        char digest[DIGEST_SIZE + 1] = DIGEST_PREFIX;
+        char digest[DIGEST_SIZE + 1];
         _cleanup_free_ char *path = NULL;
-        uint8_t hash[SHA256_SIZE];
 
-        if (!text || EVP_Digest(text, strlen(text), hash, NULL, EVP_sha256(), NULL) != 1)
+        if (!text || hash_bytes(text, strlen(text), digest) < 0)
                 return NULL;
-        hex_encode(hash, sizeof(hash), digest + strlen(DIGEST_PREFIX));
         path = blob_path(digest);
         if (!path || write_file(path, text) < 0)
                 return NULL;

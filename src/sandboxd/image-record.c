@@ -59,10 +59,8 @@ int image_record_format(const ImageRecord *record, char **ret_text, char **ret_e
 
         if (!text || !answer)
                 return -ENOMEM;
-        if (strlen(answer) > IMAGE_ANSWER_SIZE_MAX) {
-                *ret_error = strdup("the configuration's texts are too long");
-                return *ret_error ? IMAGE_BAD : -ENOMEM;
-        }
+        if (strlen(answer) > IMAGE_ANSWER_SIZE_MAX)
+                return error_set(ret_error, IMAGE_BAD, "the configuration's texts are too long");
         *ret_text = strdup(text);
         return *ret_text ? 0 : -ENOMEM;
 }

@@ -9,10 +9,10 @@
 #include "rootless/identity.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/io-util.h"
 #include "basic/string-util.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -30,14 +30,6 @@
 static const char *const FOLDERS[] = {
         "dev", "etc", "mnt", "mnt/exercism-iteration", "proc", "run", "sys", "tmp",
 };
-
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return IMAGE_BAD;
-}
 
 static int open_beneath(int root_fd, const char *path, int flags)
 {
@@ -61,9 +53,8 @@ static int make_folder(int root_fd, const char *path, char **ret_error)
                 return -errno;
         fd = open_beneath(root_fd, path, O_RDONLY | O_DIRECTORY);
         if (fd == -ELOOP || fd == -ENOTDIR)
-                return bad(
-                        ret_error,
-                        string_format("/%s must be a folder of the image, and is a link or a file", path));
+                return error_set(ret_error, IMAGE_BAD,
+                                 "/%s must be a folder of the image, and is a link or a file", path);
         if (fd < 0)
                 return fd;
         return fchmod(fd, 0755) < 0 ? -errno : 0;
@@ -75,7 +66,7 @@ static int write_file(int root_fd, const char *path, const char *text, char **re
         _cleanup_close_ int fd = -EBADF;
 
         if (unlinkat(root_fd, path, 0) < 0 && errno == EISDIR)
-                return bad(ret_error, string_format("/%s must be a file, and is a folder", path));
+                return error_set(ret_error, IMAGE_BAD, "/%s must be a file, and is a folder", path);
         fd = openat(root_fd, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
         if (fd < 0)
                 return -errno;
@@ -179,33 +170,19 @@ static int walk_entry(Walk *walk, int folder_fd, const char *name, unsigned dept
                                                                                                    : 0;
 }
 
-static void closedirp(DIR **folder)
-{
-        if (*folder)
-                closedir(*folder);
-}
-
 static int walk_folder(Walk *walk, int folder_fd, unsigned depth)
 {
-        _cleanup_(closedirp) DIR *folder = NULL;
-        int fd, r = 0;
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
+        int r;
 
         if (depth > DEPTH_MAX)
-                return bad(&walk->error,
-                           string_format("the image has folders more than %u deep", DEPTH_MAX));
-        fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return -errno;
-        folder = fdopendir(fd);
-        if (!folder) {
-                safe_close(fd);
-                return -errno;
-        }
-        errno = 0;
-        for (struct dirent *entry; r == 0 && (entry = readdir(folder)); errno = 0)
-                if (!streq(entry->d_name, ".") && !streq(entry->d_name, ".."))
-                        r = walk_entry(walk, fd, entry->d_name, depth);
-        return r != 0 ? r : -errno;
+                return error_set(&walk->error, IMAGE_BAD, "the image has folders more than %u deep",
+                                 DEPTH_MAX);
+        r = folder_open(folder_fd, ".", &folder);
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0)
+                r = walk_entry(walk, dirfd(folder), entry->d_name, depth);
+        return r;
 }
 
 int image_root_prepare(int root_fd, const char *user, uint64_t *ret_size, char **ret_error)
@@ -220,7 +197,7 @@ int image_root_prepare(int root_fd, const char *user, uint64_t *ret_size, char *
                 return r;
         r = walk_folder(&walk, root_fd, 0);
         if (r == IMAGE_BAD)
-                return bad(ret_error, walk.error);
+                *ret_error = walk.error;
         if (r == 0)
                 *ret_size = walk.size;
         return r;

@@ -35,14 +35,6 @@ static void unpack_done(Unpack *unpack)
         free(unpack->error);
 }
 
-static int bad(Unpack *unpack, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        unpack->error = message;
-        return IMAGE_BAD;
-}
-
 static int find(Unpack *unpack, const char *digest, const char *what, int *ret_fd)
 {
         for (size_t i = 0; i < unpack->n_sources; i++)
@@ -50,7 +42,7 @@ static int find(Unpack *unpack, const char *digest, const char *what, int *ret_f
                         *ret_fd = unpack->sources[i].fd;
                         return 0;
                 }
-        return bad(unpack, string_format("%s %s was not sent", what, digest));
+        return error_set(&unpack->error, IMAGE_BAD, "%s %s was not sent", what, digest);
 }
 
 static int read_text(Unpack *unpack, const char *digest, const char *what, size_t size_max, char **ret,
@@ -92,11 +84,12 @@ static int check_config(Unpack *unpack)
         size_t n_diff_ids = strv_length(unpack->record.config.diff_ids);
 
         if (n_diff_ids != unpack->manifest.n_layers)
-                return bad(unpack,
-                           string_format("the manifest has %zu layers, the configuration %zu diff ids",
-                                         unpack->manifest.n_layers, n_diff_ids));
+                return error_set(&unpack->error, IMAGE_BAD,
+                                 "the manifest has %zu layers, the configuration %zu diff ids",
+                                 unpack->manifest.n_layers, n_diff_ids);
         if (wanted && said && said[0] != '\0' && !streq(said, wanted))
-                return bad(unpack, string_format("the image is for another architecture than %s", wanted));
+                return error_set(&unpack->error, IMAGE_BAD, "the image is for another architecture than %s",
+                                 wanted);
         return 0;
 }
 
@@ -153,10 +146,13 @@ static int run_umoci(Unpack *unpack)
 
         r = process_run(&options, &result);
         if (r == -ENOENT)
-                return bad(unpack, strdup("umoci is not installed"));
+                return error_set(&unpack->error, IMAGE_BAD, "umoci is not installed");
         if (r < 0)
                 return r;
-        return result.status == 0 ? 0 : bad(unpack, process_error(&options, &result));
+        if (result.status == 0)
+                return 0;
+        unpack->error = process_error(&options, &result);
+        return unpack->error ? IMAGE_BAD : -ENOMEM;
 }
 
 static int prepare_root(Unpack *unpack)

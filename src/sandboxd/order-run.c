@@ -314,11 +314,8 @@ static int read_plan(Connection *connection, json_object *order, Run *run, char 
         json_object *plan = NULL;
         int r;
 
-        if (!json_object_object_get_ex(order, "plan", &plan) ||
-            !json_object_is_type(plan, json_type_object)) {
-                *ret_error = strdup("there is no plan");
-                return *ret_error ? JSON_BAD : -ENOMEM;
-        }
+        if (!json_object_object_get_ex(order, "plan", &plan) || !json_object_is_type(plan, json_type_object))
+                return error_set(ret_error, JSON_BAD, "there is no plan");
         r = plan_from_json(plan, &run->plan, ret_error);
         if (r != 0)
                 return r;

@@ -94,8 +94,8 @@ void pool_done(Pool *pool)
         pool->reap = sd_event_source_disable_unref(pool->reap);
 }
 
-/* The idle one that will be ready first. Those of an image that is asked for become the most recently used.
- */
+/* The idle one that will be ready first. Those of an image that is asked for become the
+ * most recently used. */
 static Sandbox *find_idle(Pool *pool, const char *image)
 {
         Sandbox *best = NULL;

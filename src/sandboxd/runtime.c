@@ -5,6 +5,7 @@
 
 #include "runtime.h"
 
+#include "basic/capability-util.h"
 #include "basic/fd-util.h"
 #include "basic/string-util.h"
 
@@ -12,10 +13,8 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -110,20 +109,7 @@ static int become_root(void)
  * in the daemon's own namespace. */
 static int hand_on_rights(void)
 {
-        static const unsigned rights[] = { CAP_CHOWN, CAP_DAC_OVERRIDE };
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        struct __user_cap_data_struct data[2] = {};
-
-        if (syscall(SYS_capget, &header, data) < 0)
-                return -errno;
-        for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
-                data[0].inheritable |= 1U << rights[i];
-        if (syscall(SYS_capset, &header, data) < 0)
-                return -errno;
-        for (size_t i = 0; i < ARRAY_SIZE(rights); i++)
-                if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, rights[i], 0, 0) < 0)
-                        return -errno;
-        return 0;
+        return capability_hand_on(CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_DAC_OVERRIDE));
 }
 
 /* Returns only where it failed. */
@@ -141,8 +127,8 @@ static void become_runtime(const Runtime *runtime, char *const *argv)
 void runtime_run(const Runtime *runtime, const char *folder, const char *name, const int *fds)
 {
         char root[PATH_MAX + 16], released;
-        /* The group is there already. crun leaves the process in it; others are told that they are not root.
-         */
+        /* The group is there already. crun leaves the process in it; others are told that they
+         * are not root. */
         char *const argv[] = { (char *) runtime->path,
                                root,
                                (char *) (runtime->is_crun ? "--cgroup-manager=disabled" : "--rootless=true"),

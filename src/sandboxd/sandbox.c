@@ -32,13 +32,17 @@
 #define RUNTIME_PROCESSES UINT64_C(16)
 #define RUNTIME_CPU       UINT64_C(100)
 
-#define START_USEC (30 * USEC_PER_SEC) /* of a host that is out of breath; a job's own set-up is shorter */
-#define INPUT_USEC (60 * USEC_PER_SEC) /* from the taking to INPUT_END */
-/* pipeline-init has deadlines of its own, for the guest and what it leaves: these are for when it fails. */
+/* Of a host that is out of breath; a job's own set-up is shorter. */
+#define START_USEC (30 * USEC_PER_SEC)
+/* From the taking to INPUT_END. */
+#define INPUT_USEC (60 * USEC_PER_SEC)
+/* Beyond the guest's deadline, and for what it leaves: pipeline-init keeps both, this is for when it fails.
+ */
 #define MARGIN_USEC  (3 * USEC_PER_SEC)
 #define LEAVING_USEC (40 * USEC_PER_SEC)
-#define LAST_USEC    (180 * USEC_PER_SEC) /* all of them, of the scope, for when this daemon fails */
-#define RETRY_USEC   (1 * USEC_PER_SEC)
+/* All of them, of the scope, for when this daemon fails. */
+#define LAST_USEC  (180 * USEC_PER_SEC)
+#define RETRY_USEC (1 * USEC_PER_SEC)
 
 #define AFTER(state) (1U << (state))
 
@@ -295,8 +299,8 @@ static void on_drained(FrameStream *stream, void *userdata)
         sandbox->handlers->drained(sandbox, sandbox->owner);
 }
 
-/* The socket closes when pipeline-init ended: mostly killed with the guest, by a limit that is known by now.
- */
+/* The socket closes when pipeline-init ended: mostly killed with the guest, by a limit that is
+ * known by now. */
 static void on_stream_ended(FrameStream *stream, FrameStreamEnd end, void *userdata)
 {
         Sandbox *sandbox = userdata;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One sandbox: a scope, a container in it, and pipeline-init waiting for a job; used once, then wholly gone.
- */
+/* One sandbox: a scope, a container in it, and pipeline-init waiting for a job; used once,
+ * then wholly gone. */
 
 #include "bundle.h"
 #include "config.h"

@@ -41,15 +41,6 @@ typedef enum Program {
         PROGRAM_LIST,
 } Program;
 
-/* Takes `message`. */
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return SECCOMP_PROFILE_BAD;
-}
-
 void seccomp_programs_done(SeccompPrograms *programs)
 {
         for (size_t i = 0; i < programs->n_programs; i++)
@@ -117,8 +108,8 @@ static int check_contradiction(Hashmap *rules, const SeccompRule *rule, const ch
                 return hashmap_put_str(rules, name, (void *) rule);
         if (action_with_errno(first->action, first->error) == action_with_errno(rule->action, rule->error))
                 return 0;
-        return bad(ret_error,
-                   string_format("syscalls[%zu]: '%.64s' has another action in an earlier rule", i, name));
+        return error_set(ret_error, SECCOMP_PROFILE_BAD,
+                         "syscalls[%zu]: '%.64s' has another action in an earlier rule", i, name);
 }
 
 static int add_call(scmp_filter_ctx ctx, const SeccompRule *rule, uint32_t action, const char *name)
@@ -175,7 +166,8 @@ static int export_program(scmp_filter_ctx ctx, Buffer *ret, char **ret_error)
         if (n < 0)
                 return (int) n;
         if ((size_t) n > BPF_MAXINSNS * sizeof(*bytes))
-                return bad(ret_error, string_format("the compiled program is longer than the kernel takes"));
+                return error_set(ret_error, SECCOMP_PROFILE_BAD,
+                                 "the compiled program is longer than the kernel takes");
         return buffer_append(ret, bytes, (size_t) n, sizeof(bytes));
 }
 
@@ -223,7 +215,8 @@ int seccomp_profile_compile(const SeccompProfile *profile, const char *architect
         while (i < ARRAY_SIZE(architectures) && !streq(architectures[i].name, architecture))
                 i++;
         if (i == ARRAY_SIZE(architectures) || !profile_has(profile, architectures[i].scmp_name))
-                return bad(ret_error, string_format("archMap: has no entry for %s", architecture));
+                return error_set(ret_error, SECCOMP_PROFILE_BAD, "archMap: has no entry for %s",
+                                 architecture);
         r = compile_program(profile, i, PROGRAM_DENIALS, &programs, ret_error);
         if (r == 0)
                 r = compile_program(profile, i, PROGRAM_LIST, &programs, ret_error);

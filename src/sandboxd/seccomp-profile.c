@@ -11,11 +11,11 @@
 
 #include "seccomp-profile.h"
 
+#include "basic/folder.h"
 #include "basic/string-util.h"
 #include "proto/json-fields.h"
 #include "proto/name.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <seccomp.h>
@@ -28,17 +28,8 @@
 /* The administrator's first. */
 static const char *const folders[] = { SYSCONFDIR "/profiles", PROFILEDIR };
 
-/* Takes `message`. */
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return SECCOMP_PROFILE_BAD;
-}
-
-/* Members of the format that json-fields does not know: words for numbers, and a number that may be missing.
- */
+/* Members of the format that json-fields does not know: words for numbers, and a number that
+ * may be missing. */
 typedef struct Word {
         const char *name;
         uint32_t value;
@@ -73,9 +64,9 @@ static int read_word(const Word *words, size_t n, json_object *value, void *memb
                         *(uint32_t *) member = words[i].value;
                         return 0;
                 }
-        *ret_error = string_format(": '%.64s' is not one of those from %s to %s that are supported here",
-                                   name, words[0].name, words[n - 1].name);
-        return *ret_error ? JSON_BAD : -ENOMEM;
+        return error_set(ret_error, JSON_BAD,
+                         ": '%.64s' is not one of those from %s to %s that are supported here", name,
+                         words[0].name, words[n - 1].name);
 }
 
 static int action_read(const JsonField *field, json_object *value, void *member, char **ret_error)
@@ -224,7 +215,8 @@ static int check_members(const JsonTable *table, json_object *object, const char
                 while (field < end && !streq(field->name, name))
                         field++;
                 if (field == end && !streq(name, "comment"))
-                        return bad(ret_error, string_format("%s%.64s: there is no such member", path, name));
+                        return error_set(ret_error, SECCOMP_PROFILE_BAD, "%s%.64s: there is no such member",
+                                         path, name);
                 if (field == end || !field->table || !value)
                         continue;
                 is_list = field->type == &field_list;
@@ -255,10 +247,10 @@ static int check_kernel(const char *kernel, size_t i, char **ret_error)
         if (sscanf(kernel, "%4d.%4d%n", &major, &minor, &n) == 2 && n == (int) strlen(kernel) &&
             (major < KERNEL_MAJOR || (major == KERNEL_MAJOR && minor <= KERNEL_MINOR)))
                 return 0;
-        return bad(ret_error,
-                   string_format("syscalls[%zu]: minKernel must be a version up to %d.%d, which every "
-                                 "kernel here is; for a later one, leave the condition out",
-                                 i, KERNEL_MAJOR, KERNEL_MINOR));
+        return error_set(ret_error, SECCOMP_PROFILE_BAD,
+                         "syscalls[%zu]: minKernel must be a version up to %d.%d, which every kernel here "
+                         "is; for a later one, leave the condition out",
+                         i, KERNEL_MAJOR, KERNEL_MINOR);
 }
 
 static int check_rule(const SeccompRule *rule, size_t i, char **ret_error)
@@ -270,10 +262,10 @@ static int check_rule(const SeccompRule *rule, size_t i, char **ret_error)
                 unsigned bit = 1U << rule->arguments[j].index;
 
                 if (seen & bit)
-                        return bad(ret_error,
-                                   string_format("syscalls[%zu].args[%zu].index: this argument was "
-                                                 "compared before; make a rule of its own of it",
-                                                 i, j));
+                        return error_set(ret_error, SECCOMP_PROFILE_BAD,
+                                         "syscalls[%zu].args[%zu].index: this argument was compared before; "
+                                         "make a rule of its own of it",
+                                         i, j);
                 seen |= bit;
         }
         r = check_kernel(rule->includes.kernel, i, ret_error);
@@ -284,10 +276,10 @@ static int check_profile(const SeccompProfile *profile, char **ret_error)
 {
         for (size_t i = 0; i < profile->n_architectures; i++)
                 if (strv_length(profile->architectures[i].sub_architectures) > 0)
-                        return bad(ret_error,
-                                   string_format("archMap[%zu].subArchitectures: must be empty: guests "
-                                                 "make native system calls only",
-                                                 i));
+                        return error_set(ret_error, SECCOMP_PROFILE_BAD,
+                                         "archMap[%zu].subArchitectures: must be empty: guests make native "
+                                         "system calls only",
+                                         i);
         for (size_t i = 0; i < profile->n_rules; i++) {
                 int r = check_rule(&profile->rules[i], i, ret_error);
 
@@ -344,11 +336,12 @@ static int load_file(const char *path, SeccompPrograms *ret, char **ret_error)
 
         r = read_file_at(AT_FDCWD, path, PROFILE_SIZE_MAX, &text, &size);
         if (r == -EFBIG)
-                return bad(ret_error, string_format("%s: is larger than a profile can be", path));
+                return error_set(ret_error, SECCOMP_PROFILE_BAD, "%s: is larger than a profile can be",
+                                 path);
         if (r < 0)
                 return r;
         r = compile_text(text, size, ret, &error);
-        return r > 0 ? bad(ret_error, string_format("%s: %s", path, error)) : r;
+        return r > 0 ? error_set(ret_error, SECCOMP_PROFILE_BAD, "%s: %s", path, error) : r;
 }
 
 int seccomp_profile_load(const char *name, SeccompPrograms *ret, char **ret_error)
@@ -363,31 +356,27 @@ int seccomp_profile_load(const char *name, SeccompPrograms *ret, char **ret_erro
                 if (r != -ENOENT)
                         return r;
         }
-        *ret_error = string_format("there is no seccomp profile '%.64s' in %s or %s", name, folders[0],
-                                   folders[1]);
-        return *ret_error ? SECCOMP_PROFILE_UNKNOWN : -ENOMEM;
+        return error_set(ret_error, SECCOMP_PROFILE_UNKNOWN,
+                         "there is no seccomp profile '%.64s' in %s or %s", name, folders[0], folders[1]);
 }
 
 static int list_folder(const char *path, char ***names)
 {
-        DIR *folder = opendir(path);
+        _cleanup_folder_ DIR *folder = opendir(path);
         struct dirent *entry;
         int r = 0;
 
         if (!folder)
                 return errno == ENOENT ? 0 : -errno;
-        while (r >= 0 && (errno = 0, entry = readdir(folder))) {
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0) {
                 char *end = string_ends_with(entry->d_name, ".json") ? strrchr(entry->d_name, '.') : NULL;
 
-                if (!end)
-                        continue;
-                *end = '\0';
-                if (slug_is_valid(entry->d_name) && !strv_contains(*names, entry->d_name))
-                        r = strv_extend(names, entry->d_name);
+                if (end)
+                        *end = '\0';
+                r = end && slug_is_valid(entry->d_name) && !strv_contains(*names, entry->d_name)
+                            ? strv_extend(names, entry->d_name)
+                            : 0;
         }
-        if (r >= 0 && errno != 0)
-                r = -errno;
-        (void) closedir(folder);
         return r;
 }
 

@@ -12,11 +12,11 @@
 
 #include "basic/digest.h"
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/io-util.h"
 #include "basic/string-util.h"
 #include "basic/tree.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
@@ -58,37 +58,18 @@ static int open_folder(const char *folder, Store *store)
         return 0;
 }
 
-static void closedirp(DIR **folder)
-{
-        if (*folder)
-                closedir(*folder);
-}
-
 static int list_folder(int folder_fd, const char *name, char ***ret)
 {
         _cleanup_(strv_freep) char **names = NULL;
-        _cleanup_(closedirp) DIR *folder = NULL;
-        int r, fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
+        int r = folder_open(folder_fd, name, &folder);
 
-        if (fd < 0)
-                return -errno;
-        folder = fdopendir(fd);
-        if (!folder) {
-                safe_close(fd);
-                return -errno;
-        }
-        errno = 0;
-        for (struct dirent *entry; (entry = readdir(folder)); errno = 0) {
-                if (entry->d_name[0] == '.')
-                        continue;
-                r = strv_extend(&names, entry->d_name);
-                if (r < 0)
-                        return r;
-        }
-        if (errno > 0)
-                return -errno;
-        *ret = TAKE_PTR(names);
-        return 0;
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0)
+                r = entry->d_name[0] == '.' ? 0 : strv_extend(&names, entry->d_name);
+        if (r == 0)
+                *ret = TAKE_PTR(names);
+        return r;
 }
 
 /* Whatever an earlier process had under way. */

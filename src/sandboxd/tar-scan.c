@@ -25,14 +25,6 @@
 #define PREFIX_AT     345U
 #define PREFIX_SIZE   155U
 
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return TAR_BAD;
-}
-
 void tar_scan_done(TarScan *scan)
 {
         buffer_done(&scan->extended);
@@ -120,13 +112,14 @@ static int take_extended(TarScan *scan, char **ret_error)
         while (record && record < end) {
                 record = next_record(record, end, &key, &value);
                 if (!record)
-                        return bad(ret_error, strdup("is no tar: a pax header is malformed"));
+                        return error_set(ret_error, TAR_BAD, "is no tar: a pax header is malformed");
                 if (string_after(key, "GNU.sparse."))
-                        return bad(ret_error, strdup("holds a sparse file: make the tar without --sparse"));
+                        return error_set(ret_error, TAR_BAD,
+                                         "holds a sparse file: make the tar without --sparse");
                 if (!streq(key, "size"))
                         continue;
                 if (scan->is_global || parse_uint64(value, 0, INT64_MAX, &scan->size_override) < 0)
-                        return bad(ret_error, strdup("is no tar: a pax header's size is malformed"));
+                        return error_set(ret_error, TAR_BAD, "is no tar: a pax header's size is malformed");
                 scan->has_override = true;
         }
         scan->extended.size = 0;
@@ -147,14 +140,14 @@ static bool is_about_another(char kind)
 static int count(TarScan *scan, char kind, uint64_t size, const TarUse *limits, char **ret_error)
 {
         if (++scan->use.entries > limits->entries)
-                return bad(ret_error, string_format("holds more than %" PRIu64 " entries", limits->entries));
+                return error_set(ret_error, TAR_BAD, "holds more than %" PRIu64 " entries", limits->entries);
         scan->use.name_bytes += text_length(scan->block, NAME_AT, NAME_SIZE) +
                                 text_length(scan->block, PREFIX_AT, PREFIX_SIZE);
         if (is_about_another(kind))
                 scan->use.name_bytes += MIN(size, (uint64_t) INT64_MAX);
         if (scan->use.name_bytes > limits->name_bytes)
-                return bad(ret_error,
-                           string_format("holds more than %" PRIu64 " bytes of names", limits->name_bytes));
+                return error_set(ret_error, TAR_BAD, "holds more than %" PRIu64 " bytes of names",
+                                 limits->name_bytes);
         return 0;
 }
 
@@ -173,22 +166,22 @@ static int take_header(TarScan *scan, const TarUse *limits, char **ret_error)
                 return 0;
         }
         if (!checksum_is_right(scan->block) || !parse_number(scan->block + SIZE_AT, SIZE_SIZE, &size))
-                return bad(ret_error, string_format("is no tar: header %" PRIu64 " is malformed",
-                                                    scan->use.entries + 1));
+                return error_set(ret_error, TAR_BAD, "is no tar: header %" PRIu64 " is malformed",
+                                 scan->use.entries + 1);
         r = count(scan, kind, size, limits, ret_error);
         if (r != 0)
                 return r;
         if (kind == '3' || kind == '4')
-                return bad(ret_error, string_format("holds the device %s: images may hold none (tar has "
-                                                    "--exclude=./dev/*)",
-                                                    name));
+                return error_set(ret_error, TAR_BAD,
+                                 "holds the device %s: images may hold none (tar has --exclude=./dev/*)",
+                                 name);
         if (kind == 'S')
-                return bad(ret_error,
-                           string_format("holds the sparse file %s: make the tar without --sparse", name));
+                return error_set(ret_error, TAR_BAD,
+                                 "holds the sparse file %s: make the tar without --sparse", name);
         if (kind == 'x' || kind == 'g') {
                 if (size > EXTENDED_SIZE_MAX)
-                        return bad(ret_error, string_format("has a pax header of more than %u bytes",
-                                                            EXTENDED_SIZE_MAX));
+                        return error_set(ret_error, TAR_BAD, "has a pax header of more than %u bytes",
+                                         EXTENDED_SIZE_MAX);
                 scan->is_global = kind == 'g';
                 scan->extended_left = size;
                 scan->skip = padded(size) - size;
@@ -236,6 +229,6 @@ int tar_scan_feed(TarScan *scan, const uint8_t *data, size_t size, const TarUse 
 int tar_scan_finish(const TarScan *scan, char **ret_error)
 {
         if (scan->block_size > 0 || scan->skip > 0 || scan->extended_left > 0)
-                return bad(ret_error, strdup("is no whole tar: it ends in the middle of an entry"));
+                return error_set(ret_error, TAR_BAD, "is no whole tar: it ends in the middle of an entry");
         return 0;
 }

@@ -3,10 +3,11 @@
 
 #include "aws-credentials.h"
 
+#include "json-util.h"
+
 #include "basic/string-util.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 
 #define JSON_DEPTH_MAX 4
 
@@ -97,24 +98,12 @@ int aws_parse_time(const char *text, usec_t *ret_usec)
         return 0;
 }
 
-/* The text of a member; NULL where it is missing or no text, or holds NUL. */
-static const char *member(json_object *object, const char *name)
-{
-        json_object *value;
-
-        if (!json_object_object_get_ex(object, name, &value) ||
-            !json_object_is_type(value, json_type_string))
-                return NULL;
-        if (strlen(json_object_get_string(value)) != (size_t) json_object_get_string_len(value))
-                return NULL;
-        return json_object_get_string(value);
-}
-
 static int read_object(json_object *object, AwsCredentials *ret, const char **ret_error)
 {
-        const char *code = member(object, "Code"), *expiration = member(object, "Expiration");
-        const char *access_key = member(object, "AccessKeyId");
-        const char *secret_key = member(object, "SecretAccessKey");
+        const char *code = json_member_text(object, "Code"),
+                   *expiration = json_member_text(object, "Expiration");
+        const char *access_key = json_member_text(object, "AccessKeyId");
+        const char *secret_key = json_member_text(object, "SecretAccessKey");
         usec_t expires_usec = USEC_INFINITY;
         int r;
 
@@ -124,7 +113,7 @@ static int read_object(json_object *object, AwsCredentials *ret, const char **re
                 return bad(ret_error, "its answer has no key");
         if (expiration && aws_parse_time(expiration, &expires_usec) < 0)
                 return bad(ret_error, "its answer has no time of expiration that can be read");
-        r = aws_credentials_set(access_key, secret_key, member(object, "Token"), ret, ret_error);
+        r = aws_credentials_set(access_key, secret_key, json_member_text(object, "Token"), ret, ret_error);
         if (r == 0)
                 ret->expires_usec = expires_usec;
         return r;
@@ -132,17 +121,12 @@ static int read_object(json_object *object, AwsCredentials *ret, const char **re
 
 int aws_credentials_parse(const char *json, size_t size, AwsCredentials *ret, const char **ret_error)
 {
-        json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
-        json_object *object = NULL;
-        int r;
+        _cleanup_(json_putp) json_object *object = NULL;
+        int r = json_parse(json, size, AWS_CREDENTIALS_JSON_SIZE_MAX, JSON_DEPTH_MAX, &object);
 
-        if (!tokener)
-                return -ENOMEM;
-        if (size <= AWS_CREDENTIALS_JSON_SIZE_MAX)
-                object = json_tokener_parse_ex(tokener, json, (int) size);
-        r = json_object_is_type(object, json_type_object) ? read_object(object, ret, ret_error)
-                                                          : bad(ret_error, "its answer is no JSON object");
-        json_object_put(object);
-        json_tokener_free(tokener);
-        return r;
+        if (r < 0)
+                return r;
+        return json_object_is_type(object, json_type_object)
+                       ? read_object(object, ret, ret_error)
+                       : bad(ret_error, "its answer is no JSON object");
 }

@@ -9,6 +9,7 @@
 #include "http.h"
 
 #include "basic/fd-util.h"
+#include "basic/percent.h"
 #include "basic/string-util.h"
 
 #include <arpa/inet.h>
@@ -406,7 +407,7 @@ static int prepare_role(AwsFetch *fetch, char **ret_header)
 
 static int prepare_keys(AwsFetch *fetch, char **ret_header)
 {
-        _cleanup_free_ char *role = aws_encode(fetch->role, false);
+        _cleanup_free_ char *role = percent_encode(fetch->role, "");
 
         if (!role)
                 return -ENOMEM;

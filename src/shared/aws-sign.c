@@ -10,6 +10,7 @@
 
 #include "aws-sign.h"
 
+#include "basic/percent.h"
 #include "basic/string-util.h"
 
 #include <errno.h>
@@ -37,31 +38,6 @@ const char *aws_sign_check(unsigned version)
                 return "libcurl 8.14.0 to 8.18 sign requests for S3 wrongly; install an older or a newer "
                        "one";
         return NULL;
-}
-
-static bool is_unreserved(char c)
-{
-        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||
-               c == '.' || c == '_' || c == '~';
-}
-
-char *aws_encode(const char *s, bool keeps_slash)
-{
-        static const char digits[] = "0123456789ABCDEF";
-        char *encoded = malloc(3 * strlen(s) + 1), *out = encoded;
-
-        for (; encoded && *s; s++) {
-                if (is_unreserved(*s) || (*s == '/' && keeps_slash)) {
-                        *out++ = *s;
-                        continue;
-                }
-                *out++ = '%';
-                *out++ = digits[(uint8_t) *s >> 4];
-                *out++ = digits[(uint8_t) *s & 15];
-        }
-        if (encoded)
-                *out = '\0';
-        return encoded;
 }
 
 static int compare_pairs(const void *a, const void *b)
@@ -95,8 +71,8 @@ char *aws_query(const char *const *pairs)
         size_t n = 0;
 
         for (; *pairs && is_whole; pairs += 2) {
-                _cleanup_free_ char *name = aws_encode(pairs[0], false),
-                                    *value = aws_encode(pairs[1], false);
+                _cleanup_free_ char *name = percent_encode(pairs[0], ""),
+                                    *value = percent_encode(pairs[1], "");
 
                 assert(n < AWS_QUERY_PAIRS_MAX);
                 is_whole = name && value && (encoded[n++] = string_format("%s=%s", name, value));

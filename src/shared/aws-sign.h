@@ -22,9 +22,6 @@ bool aws_region_is_valid(const char *region);
  * wrong and how to mend it. */
 const char *aws_sign_check(unsigned version);
 
-/* All but unreserved characters become %XX, in upper case; '/' stays where `keeps_slash`. A new string. */
-char *aws_encode(const char *s, bool keeps_slash);
-
 /* Pairs of names and values, NULL-ended (name, value, name, value, …, NULL), encoded and in canonical order:
  * `a=1&b=2`. At most AWS_QUERY_PAIRS_MAX. A new string. */
 #define AWS_QUERY_PAIRS_MAX 16U

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libcurl says which sockets and which time it waits for; the event loop waits, and has it act. It calls
- * back only while it acts, and never to end a transfer: those that ended are collected after it acted, and
- * are out of the multi handle when their owners hear of it, so an owner may free or add whatever it likes.
- */
+/* libcurl says which sockets and which time it waits for; the event loop waits, and has it act. It
+ * calls back only while it acts, and never to end a transfer: those that ended are collected after it
+ * acted, and are out of the multi handle when their owners hear of it, so an owner may free or add
+ * whatever it likes. */
 
 #include "curl-source.h"
 
@@ -100,8 +100,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, voi
         return 0;
 }
 
-/* libcurl's: when it wants to act next; -1: not at all. Never at once, from here: it does not expect that.
- */
+/* libcurl's: when it wants to act next; -1: not at all. Never at once, from here: it does
+ * not expect that. */
 static int on_timeout(CURLM *multi, long milliseconds, void *userdata)
 {
         CurlSource *source = userdata;

@@ -4,6 +4,7 @@
 #include "ecr.h"
 
 #include "aws-sign.h"
+#include "json-util.h"
 
 #include "basic/digest.h"
 #include "basic/string-util.h"
@@ -60,38 +61,6 @@ int ecr_registry_from_host(const char *host, EcrRegistry *ret)
         return 1;
 }
 
-static int bad(char **ret_error, const char *error)
-{
-        *ret_error = strdup(error);
-        return *ret_error ? ECR_FAILED : -ENOMEM;
-}
-
-static int parse(const char *json, size_t size, json_object **ret)
-{
-        json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
-
-        if (!tokener)
-                return -ENOMEM;
-        *ret = size <= JSON_SIZE_MAX ? json_tokener_parse_ex(tokener, json, (int) size) : NULL;
-        json_tokener_free(tokener);
-        return 0;
-}
-
-static void json_putp(json_object **object)
-{
-        json_object_put(*object);
-}
-
-/* NULL where it is no text, or holds NUL. */
-static const char *text(json_object *object, const char *name)
-{
-        json_object *value =
-                json_object_is_type(object, json_type_object) ? json_object_object_get(object, name) : NULL;
-        const char *s = json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
-
-        return s && strlen(s) == (size_t) json_object_get_string_len(value) ? s : NULL;
-}
-
 /* base64(USER:PASSWORD) */
 static int decode_token(const char *encoded, EcrToken *ret, char **ret_error)
 {
@@ -107,10 +76,10 @@ static int decode_token(const char *encoded, EcrToken *ret, char **ret_error)
                     : -1;
         colon = n > 0 ? strchr(plain, ':') : NULL;
         if (!colon)
-                return bad(ret_error, "its token is malformed");
+                return error_set(ret_error, ECR_FAILED, "its token is malformed");
         *colon = '\0';
         if (!aws_text_is_valid(plain, TAG_SIZE_MAX) || !aws_text_is_valid(colon + 1, PASSWORD_SIZE_MAX))
-                return bad(ret_error, "its token is malformed");
+                return error_set(ret_error, ECR_FAILED, "its token is malformed");
         ret->user = strdup(plain);
         ret->password = strdup(colon + 1);
         explicit_bzero(plain, size);
@@ -131,18 +100,16 @@ int ecr_parse_token(const char *json, size_t size, EcrToken *ret, char **ret_err
         _cleanup_(json_putp) json_object *object = NULL;
         EcrToken token = {};
         json_object *data, *first = NULL;
-        int r = parse(json, size, &object);
+        int r = json_parse(json, size, JSON_SIZE_MAX, JSON_DEPTH_MAX, &object);
 
         if (r < 0)
                 return r;
-        data = json_object_is_type(object, json_type_object)
-                       ? json_object_object_get(object, "authorizationData")
-                       : NULL;
+        data = json_member(object, "authorizationData");
         if (json_object_is_type(data, json_type_array))
                 first = json_object_array_get_idx(data, 0);
-        if (!text(first, "authorizationToken"))
-                return bad(ret_error, "its answer has no token");
-        r = decode_token(text(first, "authorizationToken"), &token, ret_error);
+        if (!json_member_text(first, "authorizationToken"))
+                return error_set(ret_error, ECR_FAILED, "its answer has no token");
+        r = decode_token(json_member_text(first, "authorizationToken"), &token, ret_error);
         if (r != 0) {
                 ecr_token_done(&token);
                 return r;
@@ -172,14 +139,14 @@ static int add_tag(json_object *images, const char *digest, const char *tag)
 
 static int add_image(json_object *images, json_object *id, char **ret_error)
 {
-        const char *digest = text(id, "imageDigest"), *tag = text(id, "imageTag");
+        const char *digest = json_member_text(id, "imageDigest"), *tag = json_member_text(id, "imageTag");
 
         if (!digest || !digest_hex(digest))
                 return 0; /* of a kind that cannot be had here */
         if (tag && !aws_text_is_valid(tag, TAG_SIZE_MAX))
-                return bad(ret_error, "its list has a tag that is malformed");
+                return error_set(ret_error, ECR_FAILED, "its list has a tag that is malformed");
         if (json_object_object_length(images) >= (int) ECR_IMAGES_MAX)
-                return bad(ret_error, "its list is too long");
+                return error_set(ret_error, ECR_FAILED, "its list is too long");
         return add_tag(images, digest, tag);
 }
 
@@ -188,21 +155,20 @@ int ecr_parse_page(const char *json, size_t size, json_object *images, char **re
         _cleanup_(json_putp) json_object *object = NULL;
         json_object *ids;
         const char *next;
-        int r = parse(json, size, &object);
+        int r = json_parse(json, size, JSON_SIZE_MAX, JSON_DEPTH_MAX, &object);
 
         if (r < 0)
                 return r;
-        ids = json_object_is_type(object, json_type_object) ? json_object_object_get(object, "imageIds")
-                                                            : NULL;
+        ids = json_member(object, "imageIds");
         if (!json_object_is_type(ids, json_type_array))
-                return bad(ret_error, "its answer has no list");
+                return error_set(ret_error, ECR_FAILED, "its answer has no list");
         for (size_t i = 0; r == 0 && i < json_object_array_length(ids); i++)
                 r = add_image(images, json_object_array_get_idx(ids, i), ret_error);
         if (r != 0)
                 return r;
-        next = text(object, "nextToken");
+        next = json_member_text(object, "nextToken");
         if (next && strlen(next) > NEXT_SIZE_MAX)
-                return bad(ret_error, "its list goes on by a token that is too long");
+                return error_set(ret_error, ECR_FAILED, "its list goes on by a token that is too long");
         *ret_next = next ? strdup(next) : NULL;
         return next && !*ret_next ? -ENOMEM : 0;
 }
@@ -227,11 +193,11 @@ int ecr_parse_error(const char *json, size_t size, char **ret_name)
 {
         _cleanup_(json_putp) json_object *object = NULL;
         const char *type, *name;
-        int r = parse(json, size, &object);
+        int r = json_parse(json, size, JSON_SIZE_MAX, JSON_DEPTH_MAX, &object);
 
         if (r < 0)
                 return r;
-        type = text(object, "__type") ?: "";
+        type = json_member_text(object, "__type") ?: "";
         name = strrchr(type, '#') ? strrchr(type, '#') + 1 : type;
         if (!aws_text_is_valid(name, NAME_SIZE_MAX) || strpbrk(name, "<>&\"'")) {
                 *ret_name = NULL;

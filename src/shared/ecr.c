@@ -204,8 +204,7 @@ static int malformed(int r, char *error, char **ret_error)
 
         if (r <= 0)
                 return r;
-        *ret_error = string_format("ECR: %s", text);
-        return *ret_error ? r : -ENOMEM;
+        return error_set(ret_error, r, "ECR: %s", text);
 }
 
 int ecr_token(const EcrRegistry *registry, usec_t time_usec, EcrToken *ret, char **ret_error)
@@ -280,7 +279,7 @@ int ecr_list(const EcrRegistry *registry, const char *repository, usec_t time_us
                                       ret_error);
         } while (r == 0 && next && ++n_pages < PAGES_MAX);
         if (r == 0 && next)
-                r = (*ret_error = strdup("ECR: its list has no end")) ? ECR_FAILED : -ENOMEM;
+                r = error_set(ret_error, ECR_FAILED, "ECR: its list has no end");
         if (r == 0)
                 *ret = images;
         else

@@ -5,10 +5,10 @@
 #include "key-file.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/io-util.h"
 #include "basic/string-util.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -28,12 +28,7 @@ void key_file_done(KeyFile *file)
 
 static int bad(char **ret_error, size_t line, const char *what)
 {
-        char *error = string_format("line %zu: %s", line, what);
-
-        if (!error)
-                return -ENOMEM;
-        *ret_error = error;
-        return KEY_BAD;
+        return error_set(ret_error, KEY_BAD, "line %zu: %s", line, what);
 }
 
 static int read_key(KeyFile *file, void *place, char *value)
@@ -326,14 +321,14 @@ static int find_doubles(KeyFolder *folder)
 int key_folder_read(const char *path, KeyFolder *ret)
 {
         _cleanup_(key_folder_done) KeyFolder folder = {};
-        DIR *dir = opendir(path);
+        _cleanup_folder_ DIR *dir = opendir(path);
+        struct dirent *entry;
         int r = 0;
 
         if (!dir)
                 return errno == ENOENT ? 0 : -errno;
-        for (struct dirent *entry; r == 0 && (entry = readdir(dir));)
+        while (r == 0 && (r = folder_next(dir, &entry)) > 0)
                 r = add_entry(&folder, dirfd(dir), entry->d_name);
-        (void) closedir(dir);
         if (r == 0 && folder.n_entries > 0)
                 qsort(folder.entries, folder.n_entries, sizeof(KeyEntry), compare_names);
         if (r == 0)

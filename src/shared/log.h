@@ -34,8 +34,8 @@ void log_send(int level, const LogField *fields, size_t n_fields, const char *fo
 #define LOG_FIELDS(...)              ((const LogField[]){ __VA_ARGS__ })
 #define log_struct(level, list, ...) log_send((level), list, ARRAY_SIZE(list), __VA_ARGS__)
 
-/* Logs, with the error's text behind a colon, and returns it: `return log_errno(r, "Cannot read %s", path);`
- */
+/* Logs, with the error's text behind a colon, and returns the error, so that a caller can write
+ * `return log_errno(r, "Cannot read %s", path);` */
 #define log_errno(error, format, ...)                                                          \
         __extension__({                                                                        \
                 int log_e = (error);                                                           \

@@ -5,17 +5,17 @@
 
 #include "oci-layout.h"
 
+#include "json-util.h"
 #include "process-util.h"
 
 #include "basic/digest.h"
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/io-util.h"
 #include "basic/string-util.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -25,14 +25,6 @@
 #define FOLDER_MODE     02775 /* whoever comes first must not keep the others of the group out */
 #define BLOB_MODE       0644
 #define OUTPUT_SIZE_MAX 4096U
-
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return OCI_LAYOUT_BAD;
-}
 
 /* Makes a folder, where it is not there; a link in its place is not followed. */
 static int make_folder(int parent_fd, const char *name, int *ret_fd)
@@ -80,24 +72,9 @@ int oci_layout_lock(const char *registry, const char *channel, const char *track
 
 /* The index, as JSON: members that are not known here are kept. */
 
-static void json_putp(json_object **object)
-{
-        json_object_put(*object);
-}
-
-static const char *member_text(json_object *object, const char *name)
-{
-        json_object *value =
-                json_object_is_type(object, json_type_object) ? json_object_object_get(object, name) : NULL;
-
-        return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
-}
-
 static json_object *index_manifests(json_object *index)
 {
-        json_object *manifests = json_object_is_type(index, json_type_object)
-                                         ? json_object_object_get(index, "manifests")
-                                         : NULL;
+        json_object *manifests = json_member(index, "manifests");
 
         return json_object_is_type(manifests, json_type_array) ? manifests : NULL;
 }
@@ -139,11 +116,9 @@ static bool index_drop_tag(json_object *index, const char *tag)
 
         for (size_t i = json_object_array_length(manifests); i-- > 0;) {
                 json_object *manifest = json_object_array_get_idx(manifests, i);
-                json_object *annotations = json_object_is_type(manifest, json_type_object)
-                                                   ? json_object_object_get(manifest, "annotations")
-                                                   : NULL;
+                json_object *annotations = json_member(manifest, "annotations");
 
-                if (streq(member_text(annotations, OCI_TAG_ANNOTATION), tag)) {
+                if (streq(json_member_text(annotations, OCI_TAG_ANNOTATION) ?: "", tag)) {
                         json_object_array_del_idx(manifests, i, 1);
                         is_found = true;
                 }
@@ -157,7 +132,7 @@ static int index_add_tag(json_object *index, json_object *from, const char *dige
         json_object *manifests = index_manifests(from), *source = NULL, *copy = NULL, *annotations;
 
         for (size_t i = 0; i < json_object_array_length(manifests); i++)
-                if (streq(member_text(json_object_array_get_idx(manifests, i), "digest"), digest))
+                if (streq(json_member_text(json_object_array_get_idx(manifests, i), "digest") ?: "", digest))
                         source = json_object_array_get_idx(manifests, i);
         if (!source)
                 return -ENOENT;
@@ -175,12 +150,6 @@ static int index_add_tag(json_object *index, json_object *from, const char *dige
 }
 
 /* Adding */
-
-static void closedirp(DIR **folder)
-{
-        if (*folder)
-                closedir(*folder);
-}
 
 static int open_blobs(const char *path, int *ret_fd)
 {
@@ -206,25 +175,19 @@ static int move_blob(int from_fd, int to_fd, const char *name)
 static int move_blobs(const char *from, const char *to)
 {
         _cleanup_close_ int from_fd = -EBADF, to_fd = -EBADF;
-        _cleanup_(closedirp) DIR *folder = NULL;
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
         int r;
 
         r = open_blobs(from, &from_fd);
+        if (r == 0)
+                r = open_blobs(to, &to_fd);
+        if (r == 0)
+                r = folder_open(from_fd, ".", &folder);
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0)
+                r = entry->d_name[0] == '.' ? 0 : move_blob(from_fd, to_fd, entry->d_name);
         if (r < 0)
                 return r;
-        r = open_blobs(to, &to_fd);
-        if (r < 0)
-                return r;
-        folder = fdopendir(from_fd);
-        if (!folder)
-                return -errno;
-        from_fd = -EBADF;
-        errno = 0;
-        for (struct dirent *entry; r == 0 && (entry = readdir(folder)); errno = 0)
-                if (entry->d_name[0] != '.')
-                        r = move_blob(dirfd(folder), to_fd, entry->d_name);
-        if (r < 0 || errno > 0)
-                return r < 0 ? r : -errno;
         return fsync(to_fd) < 0 ? -errno : 0;
 }
 
@@ -273,7 +236,10 @@ static int collect(const char *path, char **ret_error)
         r = process_run(&options, &result);
         if (r < 0)
                 return r;
-        return result.status == 0 ? 0 : bad(ret_error, process_error(&options, &result));
+        if (result.status == 0)
+                return 0;
+        *ret_error = process_error(&options, &result);
+        return *ret_error ? OCI_LAYOUT_BAD : -ENOMEM;
 }
 
 int oci_layout_remove_tag(const char *path, const char *tag, char **ret_error)
@@ -283,7 +249,8 @@ int oci_layout_remove_tag(const char *path, const char *tag, char **ret_error)
 
         r = read_index(path, &index);
         if (r == OCI_LAYOUT_BAD)
-                return bad(ret_error, string_format("%s/" OCI_INDEX " is not the index of a layout", path));
+                return error_set(ret_error, OCI_LAYOUT_BAD, "%s/" OCI_INDEX " is not the index of a layout",
+                                 path);
         if (r != 0)
                 return r;
         if (!index_drop_tag(index, tag))

@@ -6,6 +6,8 @@
 
 #include "oci-layout.h"
 
+#include "json-util.h"
+
 #include "basic/digest.h"
 #include "basic/fd-util.h"
 #include "basic/io-util.h"
@@ -13,7 +15,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <json-c/json.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -27,14 +28,6 @@ struct OciLayout {
         int folder_fd;
         OciIndex index;
 };
-
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return OCI_LAYOUT_BAD;
-}
 
 /* Opens beneath a folder without following any link. */
 static int open_beneath(int folder_fd, const char *path, int flags)
@@ -61,18 +54,6 @@ void oci_index_done(OciIndex *index)
         *index = (OciIndex){};
 }
 
-static const char *member_text(json_object *object, const char *name)
-{
-        json_object *value = NULL;
-
-        if (!json_object_is_type(object, json_type_object) ||
-            !json_object_object_get_ex(object, name, &value) ||
-            !json_object_is_type(value, json_type_string) ||
-            strlen(json_object_get_string(value)) != (size_t) json_object_get_string_len(value))
-                return NULL;
-        return json_object_get_string(value);
-}
-
 static OciImage *index_find(const OciIndex *index, const char *digest)
 {
         for (size_t i = 0; i < index->n_images; i++)
@@ -84,8 +65,8 @@ static OciImage *index_find(const OciIndex *index, const char *digest)
 /* One member of `manifests`. Further mentions of a digest only add tags. */
 static int index_add(OciIndex *index, json_object *manifest)
 {
-        const char *digest = member_text(manifest, "digest");
-        const char *tag = member_text(json_object_object_get(manifest, "annotations"), OCI_TAG_ANNOTATION);
+        const char *digest = json_member_text(manifest, "digest");
+        const char *tag = json_member_text(json_member(manifest, "annotations"), OCI_TAG_ANNOTATION);
         OciImage *image;
 
         if (!digest || !digest_hex(digest) || (tag && strlen(tag) > TAG_SIZE_MAX))
@@ -103,17 +84,15 @@ static int index_add(OciIndex *index, json_object *manifest)
 
 static int index_read(json_object *object, OciIndex *index, char **ret_error)
 {
-        json_object *manifests = NULL;
+        json_object *manifests = json_member(object, "manifests");
         size_t n;
         int r;
 
-        if (!json_object_is_type(object, json_type_object) ||
-            !json_object_object_get_ex(object, "manifests", &manifests) ||
-            !json_object_is_type(manifests, json_type_array))
-                return bad(ret_error, strdup("has no array `manifests`"));
+        if (!json_object_is_type(manifests, json_type_array))
+                return error_set(ret_error, OCI_LAYOUT_BAD, "has no array `manifests`");
         n = json_object_array_length(manifests);
         if (n > IMAGES_MAX)
-                return bad(ret_error, string_format("names more than %u images", IMAGES_MAX));
+                return error_set(ret_error, OCI_LAYOUT_BAD, "names more than %u images", IMAGES_MAX);
         index->images = calloc(n ?: 1, sizeof(OciImage));
         if (!index->images)
                 return -ENOMEM;
@@ -123,36 +102,27 @@ static int index_read(json_object *object, OciIndex *index, char **ret_error)
                 r = json_object_is_type(manifest, json_type_object) ? index_add(index, manifest)
                                                                     : OCI_LAYOUT_BAD;
                 if (r == OCI_LAYOUT_BAD)
-                        return bad(
-                                ret_error,
-                                string_format("manifests[%zu] has no sha256 digest, or too long a tag", i));
+                        return error_set(ret_error, OCI_LAYOUT_BAD,
+                                         "manifests[%zu] has no sha256 digest, or too long a tag", i);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
-static void json_putp(json_object **object)
-{
-        json_object_put(*object);
-}
-
 int oci_index_parse(const char *text, size_t size, OciIndex *ret, char **ret_error)
 {
         _cleanup_(json_putp) json_object *object = NULL;
         _cleanup_(oci_index_done) OciIndex index = {};
-        struct json_tokener *tokener;
         int r;
 
         if (size > OCI_INDEX_SIZE_MAX)
-                return bad(ret_error, string_format("has more than %u bytes", OCI_INDEX_SIZE_MAX));
-        tokener = json_tokener_new_ex(INDEX_DEPTH);
-        if (!tokener)
-                return -ENOMEM;
-        object = json_tokener_parse_ex(tokener, text, (int) size);
-        json_tokener_free(tokener);
+                return error_set(ret_error, OCI_LAYOUT_BAD, "has more than %u bytes", OCI_INDEX_SIZE_MAX);
+        r = json_parse(text, size, OCI_INDEX_SIZE_MAX, INDEX_DEPTH, &object);
+        if (r < 0)
+                return r;
         if (!object)
-                return bad(ret_error, strdup("is not JSON"));
+                return error_set(ret_error, OCI_LAYOUT_BAD, "is not JSON");
         r = index_read(object, &index, ret_error);
         if (r != 0)
                 return r;
@@ -225,12 +195,13 @@ static int layout_load(OciLayout *layout, const char *path, char **ret_error)
         if (r == -ENOENT)
                 return OCI_LAYOUT_MISSING;
         if (r == -EFBIG || r == -ELOOP || r == -ENOTSUP)
-                return bad(ret_error,
-                           string_format("%s/index.json is no regular file of a sensible size", path));
+                return error_set(ret_error, OCI_LAYOUT_BAD,
+                                 "%s/index.json is no regular file of a sensible size", path);
         if (r < 0)
                 return r;
         r = oci_index_parse(text, size, &layout->index, &error);
-        return r == OCI_LAYOUT_BAD ? bad(ret_error, string_format("%s/index.json %s", path, error)) : r;
+        return r == OCI_LAYOUT_BAD ? error_set(ret_error, OCI_LAYOUT_BAD, "%s/index.json %s", path, error)
+                                   : r;
 }
 
 /* `parent` is trusted, what lies below it is not. */
@@ -251,7 +222,7 @@ static int layout_open(const char *parent, const char *below, OciLayout **ret, c
         if (layout->folder_fd == -ENOENT)
                 return OCI_LAYOUT_MISSING;
         if (layout->folder_fd == -ELOOP || layout->folder_fd == -ENOTDIR)
-                return bad(ret_error, string_format("%s is a link or no folder", path));
+                return error_set(ret_error, OCI_LAYOUT_BAD, "%s is a link or no folder", path);
         if (layout->folder_fd < 0)
                 return layout->folder_fd;
         r = layout_load(layout, path, ret_error);

@@ -29,7 +29,7 @@ void process_result_done(ProcessResult *result);
 int process_run(const ProcessOptions *options, ProcessResult *ret) _warn_unused_;
 
 /* The same for event loops: starts it, with `output_fd` as standard output and error (it stays the caller's;
- * -1: /dev/null).  */
+ * -1: /dev/null). */
 int process_spawn(const ProcessOptions *options, int output_fd, pid_t *ret_pid) _warn_unused_;
 
 /* Why it failed, in one line that is safe to show: the last line of its standard error, or how it ended. A

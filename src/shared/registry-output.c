@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "registry-output.h"
 
+#include "json-util.h"
+
 #include "basic/digest.h"
 #include "basic/string-util.h"
 
@@ -23,15 +25,6 @@ static uint64_t number(json_object *object, const char *name)
         json_object *value = json_object_object_get(object, name);
 
         return json_object_is_type(value, json_type_int) ? json_object_get_uint64(value) : 0;
-}
-
-/* NULL where it is no text, or holds NUL. */
-static const char *text(json_object *object, const char *name)
-{
-        json_object *value = json_object_object_get(object, name);
-        const char *s = json_object_is_type(value, json_type_string) ? json_object_get_string(value) : NULL;
-
-        return s && strlen(s) == (size_t) json_object_get_string_len(value) ? s : NULL;
 }
 
 int registry_output_take(RegistryOutput *output, const char *line, uint64_t *ret_done_size,
@@ -60,7 +53,8 @@ int registry_output_take(RegistryOutput *output, const char *line, uint64_t *ret
 static void take_values(json_object *object, RegistryAnswer *ret)
 {
         json_object *images = json_object_object_get(object, "images");
-        const char *digest = text(object, "digest"), *layout = text(object, "layout");
+        const char *digest = json_member_text(object, "digest"),
+                   *layout = json_member_text(object, "layout");
 
         ret->digest = digest && digest_hex(digest) ? digest : NULL;
         ret->layout = layout && layout[0] == '/' ? layout : NULL;
@@ -77,7 +71,7 @@ void registry_output_answer(const RegistryOutput *output, RegistryAnswer *ret)
         else if (code == 0)
                 take_values(output->answer, ret);
         else
-                ret->error = text(output->answer, "error")
+                ret->error = json_member_text(output->answer, "error")
                                      ?: "the program that asks the registry does not say why";
         ret->code = code == 0 || (code >= CODE_MIN && code <= CODE_MAX) ? (unsigned) code : CODE_UNAVAILABLE;
 }

@@ -21,14 +21,6 @@
 #define STALL_DEFAULT    (60 * USEC_PER_SEC)
 #define TIME_DEFAULT     (1800 * USEC_PER_SEC)
 
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return REGISTRY_BAD;
-}
-
 static int set_text(char **place, const char *text)
 {
         char *copy = strdup(text);
@@ -104,8 +96,8 @@ bool registry_host_is_loopback(const char *host)
         return *after == '\0' || *after == ':';
 }
 
-/* What may stand between letters and digits: one `.`, one or two `_`, or any number of `-`. Its size, or 0.
- */
+/* What may stand between letters and digits: one `.`, one or two `_`, or any number of `-`. Its
+ * size, or 0. */
 static size_t separator_size(const char *s)
 {
         size_t n = strspn(s, "._-");
@@ -142,7 +134,8 @@ static int set_remote(RegistrySettings *settings, const char *text, char **ret_e
         if (!host || !path)
                 return -ENOMEM;
         if (!host_is_valid(host))
-                return bad(ret_error, string_format("%s is not the HOST or HOST:PORT of a registry", host));
+                return error_set(ret_error, REGISTRY_BAD, "%s is not the HOST or HOST:PORT of a registry",
+                                 host);
         tried.path = path;
         r = registry_repository(&tried, "channel", "track", &example, ret_error);
         if (r != 0)
@@ -166,9 +159,8 @@ int registry_settings_set_address(RegistrySettings *settings, const char *text, 
         else if (text[0] == '/')
                 r = set_text(&settings->folder, text);
         else
-                r = bad(ret_error,
-                        string_format("%s is neither an absolute path nor " SCHEME "HOST[:PORT][/PATH]",
-                                      text));
+                r = error_set(ret_error, REGISTRY_BAD,
+                              "%s is neither an absolute path nor " SCHEME "HOST[:PORT][/PATH]", text);
         if (r == 0)
                 r = set_text(&settings->address, text);
         if (r == 0 && settings->host && !settings->has_tls_setting)
@@ -201,10 +193,10 @@ int registry_repository(const RegistrySettings *settings, const char *channel, c
         if (!name)
                 return -ENOMEM;
         if (!repository_is_valid(name))
-                return bad(ret_error,
-                           string_format("a registry cannot have a repository named %s: lower-case "
-                                         "letters, digits, and single . _ - and / between them",
-                                         name));
+                return error_set(ret_error, REGISTRY_BAD,
+                                 "a registry cannot have a repository named %s: lower-case letters, digits, "
+                                 "and single . _ - and / between them",
+                                 name);
         *ret = TAKE_PTR(name);
         return 0;
 }
@@ -214,13 +206,13 @@ int registry_repository(const RegistrySettings *settings, const char *channel, c
 static int set_auth(RegistrySettings *settings, const char *text, char **ret_error)
 {
         return text[0] == '/' ? set_text(&settings->auth_file, text)
-                              : bad(ret_error, string_format("%s is no absolute path", text));
+                              : error_set(ret_error, REGISTRY_BAD, "%s is no absolute path", text);
 }
 
 static int set_ca(RegistrySettings *settings, const char *text, char **ret_error)
 {
         return text[0] == '/' ? set_text(&settings->ca_file, text)
-                              : bad(ret_error, string_format("%s is no absolute path", text));
+                              : error_set(ret_error, REGISTRY_BAD, "%s is no absolute path", text);
 }
 
 static int set_tls(RegistrySettings *settings, const char *text, char **ret_error)
@@ -228,7 +220,7 @@ static int set_tls(RegistrySettings *settings, const char *text, char **ret_erro
         bool is_on;
 
         if (parse_bool(text, &is_on) < 0)
-                return bad(ret_error, string_format("it is yes or no, not %s", text));
+                return error_set(ret_error, REGISTRY_BAD, "it is yes or no, not %s", text);
         settings->has_tls_setting = true;
         settings->is_plain = !is_on;
         return 0;
@@ -237,19 +229,13 @@ static int set_tls(RegistrySettings *settings, const char *text, char **ret_erro
 static int set_token_hosts(RegistrySettings *settings, const char *text, char **ret_error)
 {
         _cleanup_(strv_freep) char **hosts = NULL;
-        _cleanup_free_ char *copy = strdup(text);
-        char *rest = copy;
+        int r = strv_split(text, LIST_SEPARATOR, &hosts);
 
-        if (!copy)
-                return -ENOMEM;
-        for (char *host; (host = strsep(&rest, LIST_SEPARATOR));) {
-                if (*host == '\0')
-                        continue;
-                if (!host_is_valid(host))
-                        return bad(ret_error, string_format("%s is not HOST or HOST:PORT", host));
-                if (strv_extend(&hosts, host) < 0)
-                        return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
+        for (char **host = hosts; host && *host; host++)
+                if (!host_is_valid(*host))
+                        return error_set(ret_error, REGISTRY_BAD, "%s is not HOST or HOST:PORT", *host);
         strv_free(settings->token_hosts);
         settings->token_hosts = TAKE_PTR(hosts);
         return 0;
@@ -259,7 +245,7 @@ static int set_size_max(RegistrySettings *settings, const char *text, char **ret
 {
         return parse_size(text, &settings->size_max) == 0
                        ? 0
-                       : bad(ret_error, string_format("%s is no number of bytes (with K, M, G)", text));
+                       : error_set(ret_error, REGISTRY_BAD, "%s is no number of bytes (with K, M, G)", text);
 }
 
 static int set_time(usec_t *usec, const char *text, char **ret_error)
@@ -267,7 +253,7 @@ static int set_time(usec_t *usec, const char *text, char **ret_error)
         usec_t value;
 
         if (parse_time_span(text, &value) < 0 || value < USEC_PER_SEC)
-                return bad(ret_error, string_format("%s is no time of at least a second", text));
+                return error_set(ret_error, REGISTRY_BAD, "%s is no time of at least a second", text);
         *usec = value;
         return 0;
 }
@@ -325,7 +311,8 @@ int registry_settings_from_environment(RegistrySettings *settings, char *(*looku
                 r = VARIABLES[i].set(settings, text, &error);
                 if (r != 0)
                         return r < 0 ? r
-                                     : bad(ret_error, string_format("%s=: %s", VARIABLES[i].name, error));
+                                     : error_set(ret_error, REGISTRY_BAD, "%s=: %s", VARIABLES[i].name,
+                                                 error);
         }
         return find_credential(settings, lookup);
 }

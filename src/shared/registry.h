@@ -31,8 +31,10 @@ typedef struct RegistryQuestion {
 
 /* Valid while the handler runs. */
 typedef struct RegistryAnswer {
-        unsigned code;     /* 0; else a status code: 400 there is no such version (repository, image), */
-        const char *error; /* 503 the registry does not answer as it should, 512 that image cannot be used */
+        /* 0; else a status code, and why: 400 there is no such version (repository, image), 503 the registry
+         * does not answer as it should, 512 that image cannot be used. */
+        unsigned code;
+        const char *error;
         const char *digest;  /* resolve, push */
         json_object *images; /* list: {digest: [tags]} */
         const char *layout;  /* fetch: the path of an OCI layout that holds the image */

@@ -204,11 +204,8 @@ int entrypoint_resolve(Channel channel, json_object *answer, Entrypoint *ret, ch
         _cleanup_(entrypoint_done) Entrypoint entrypoint = {};
         int r;
 
-        if (!json_object_is_type(config, json_type_object) ||
-            !json_object_is_type(probed, json_type_object)) {
-                *ret_error = strdup("config and probed must be objects");
-                return *ret_error ? JSON_BAD : -ENOMEM;
-        }
+        if (!json_object_is_type(config, json_type_object) || !json_object_is_type(probed, json_type_object))
+                return error_set(ret_error, JSON_BAD, "config and probed must be objects");
         r = json_read(&image_table, config, &said, ret_error);
         if (r != 0)
                 return r;

@@ -22,9 +22,8 @@ typedef struct Entrypoint {
  * yet: then those that are known without it). */
 int entrypoint_probe(Channel channel, const char *image_folder, char ***ret) _warn_unused_;
 
-/* Whether the answer to `install` says that the channel's own folder is there: then the image's is of no
- * interest.
- */
+/* Whether the answer to `install` says that the channel's own folder is there: then the image's is
+ * of no interest. */
 bool entrypoint_has_folder(Channel channel, json_object *answer);
 
 /* From the answer to `install` (members `config` and `probed`). JSON_BAD with what is wrong with it. */

@@ -1,49 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "file-uri.h"
 
+#include "basic/percent.h"
+
 #include <errno.h>
 #include <string.h>
 
-static int hex_value(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        c |= 0x20;
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Undoes %XX. */
-static int decode(const char *s, char *out)
-{
-        for (; *s; s++) {
-                int high, low;
-
-                if (*s != '%') {
-                        *out++ = *s;
-                        continue;
-                }
-                high = hex_value(s[1]);
-                low = high < 0 ? -1 : hex_value(s[2]);
-                if (low < 0 || (high == 0 && low == 0))
-                        return FILE_URI_BAD;
-                *out++ = (char) (high << 4 | low);
-                s += 2;
-        }
-        *out = '\0';
-        return 0;
-}
-
 int file_uri_parse(const char *rest, char **ret_path)
 {
-        _cleanup_free_ char *path = malloc(strlen(rest) + 1);
-        int r;
+        _cleanup_free_ char *path = strdup(rest);
+        size_t size;
 
         if (!path)
                 return -ENOMEM;
-        r = rest[0] == '/' ? decode(rest, path) : FILE_URI_BAD;
-        if (r == 0)
-                *ret_path = TAKE_PTR(path);
-        return r;
+        if (rest[0] != '/' || percent_decode(path, &size) < 0 || strlen(path) != size)
+                return FILE_URI_BAD;
+        *ret_path = TAKE_PTR(path);
+        return 0;
 }
 
 const char *file_path_below(const char *path, const char *folder)

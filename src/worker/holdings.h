@@ -30,8 +30,8 @@ DEFINE_CLEANUP(Holdings *, holdings_free)
 /* What shall be held from now on: the rest is forgotten, what failed is tried again. */
 int holdings_configure(Holdings *holdings, const Configure *configure) _warn_unused_;
 
-/* Where to find a version for a job. HOLDINGS_MISSING with the code the job ends with and why, a new string.
- */
+/* Where to find a version for a job. HOLDINGS_MISSING with the code the job ends with and why,
+ * a new string. */
 enum {
         HOLDINGS_MISSING = 1,
 };

@@ -12,6 +12,11 @@
 
 #include <unistd.h>
 
+/* Conditions of opening: why the image is not there was said. */
+enum {
+        NOT_THERE = 1,
+};
+
 typedef struct Blob {
         char *digest;
         int fd;
@@ -34,13 +39,6 @@ ImageSource *image_source_free(ImageSource *source)
         return NULL;
 }
 
-/* Says why the image is not there. */
-static int not_there(char **ret_error, char *message)
-{
-        *ret_error = message;
-        return message ? 1 : -ENOMEM;
-}
-
 static int add_blob(ImageSource *source, const OciLayout *layout, const char *digest, char **ret_error)
 {
         Blob blob = { .fd = -EBADF };
@@ -49,8 +47,8 @@ static int add_blob(ImageSource *source, const OciLayout *layout, const char *di
         assert(source->n_blobs < IMAGE_BLOBS_MAX);
         r = oci_layout_open_blob(layout, digest, &blob.fd);
         if (r == OCI_LAYOUT_NO_BLOB)
-                return not_there(ret_error,
-                                 string_format("the registry has the image, but not its blob %s", digest));
+                return error_set(ret_error, NOT_THERE, "the registry has the image, but not its blob %s",
+                                 digest);
         if (r < 0)
                 return r;
         blob.digest = strdup(digest);
@@ -74,10 +72,10 @@ static int read_manifest(int fd, ImageManifest *ret, char **ret_error)
         if (n < 0)
                 return (int) n;
         if (n > (ssize_t) IMAGE_MANIFEST_SIZE_MAX)
-                return not_there(ret_error, strdup("the image's manifest is too large"));
+                return error_set(ret_error, NOT_THERE, "the image's manifest is too large");
         r = image_manifest_parse(text, (size_t) n, ret, &error);
         if (r == IMAGE_BAD)
-                return not_there(ret_error, string_format("the image's manifest is malformed: %s", error));
+                return error_set(ret_error, NOT_THERE, "the image's manifest is malformed: %s", error);
         return r;
 }
 
@@ -105,12 +103,12 @@ static int open_layout(const ImagePlace *place, OciLayout **ret, char **ret_erro
                               : oci_layout_open(place->registry, place->channel, place->track, ret, &error);
 
         if (r == OCI_LAYOUT_MISSING)
-                return not_there(ret_error, strdup("the image is gone again from where it was"));
+                return error_set(ret_error, NOT_THERE, "the image is gone again from where it was");
         if (r == OCI_LAYOUT_BAD)
-                return not_there(ret_error,
-                                 string_format("the registry cannot be used: %s", error ?: "unknown"));
+                return error_set(ret_error, NOT_THERE, "the registry cannot be used: %s",
+                                 error ?: "unknown");
         if (r == -EACCES)
-                return not_there(ret_error, strdup("the worker may not read the registry"));
+                return error_set(ret_error, NOT_THERE, "the worker may not read the registry");
         return r;
 }
 
@@ -129,7 +127,7 @@ int image_source_open(const ImagePlace *place, const char *digest, ImageSource *
         if (r == 0)
                 *ret = TAKE_PTR(source);
         if (r < 0 && r != -ENOMEM)
-                r = not_there(ret_error, string_format("the registry cannot be read: %s", strerror(-r)));
+                r = error_set(ret_error, NOT_THERE, "the registry cannot be read: %s", strerror(-r));
         return r < 0 ? r : 0;
 }
 

@@ -8,9 +8,9 @@
 #include "input.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/string-util.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/openat2.h>
@@ -68,8 +68,8 @@ static int open_beneath(const char *folder, const char *path)
         return fd < 0 ? -errno : (int) fd;
 }
 
-/* The first allowed folder that it is in; -ENOENT where there is none, -EXDEV where it is below none at all.
- */
+/* The first allowed folder that it is in; -ENOENT where there is none, -EXDEV where it is below
+ * none at all. */
 static int open_allowed(const char *path, char *const *folders)
 {
         int fd = -EXDEV;
@@ -129,10 +129,10 @@ static int file_input_open(const char *rest, const InputContext *context, Input 
         if (r < 0)
                 return r;
         if (r == FILE_URI_BAD)
-                return input_bad(ret_error, strdup("an input's URI looks like file:///FOLDER/"));
+                return error_set(ret_error, INPUT_BAD, "an input's URI looks like file:///FOLDER/");
         fd = open_allowed(path, context->folders);
         if (fd < 0)
-                return input_bad(ret_error, strdup(open_error(fd)));
+                return error_set(ret_error, INPUT_BAD, "%s", open_error(fd));
         r = enter(in, fd, 0);
         if (r < 0)
                 return r;
@@ -145,18 +145,18 @@ static int bad_entry(const FileInput *in, const char *what, char **ret_error)
 {
         _cleanup_free_ char *path = string_escape(in->path, strlen(in->path), INPUT_PATH_MAX);
 
-        return input_bad(ret_error, path ? string_format("%s in the input %s", path, what) : NULL);
+        return path ? error_set(ret_error, INPUT_BAD, "%s in the input %s", path, what) : -ENOMEM;
 }
 
 static int start_file(FileInput *in, int fd, const struct stat *st, Buffer *out, char **ret_error)
 {
         in->file_fd = fd;
         if (++in->n_files > in->n_files_max)
-                return input_bad(ret_error, string_format("the input has more than %" PRIu64 " files",
-                                                          in->n_files_max));
+                return error_set(ret_error, INPUT_BAD, "the input has more than %" PRIu64 " files",
+                                 in->n_files_max);
         if ((uint64_t) st->st_size > in->size_left)
-                return input_bad(ret_error,
-                                 string_format("the input is larger than %" PRIu64 " bytes", in->size_max));
+                return error_set(ret_error, INPUT_BAD, "the input is larger than %" PRIu64 " bytes",
+                                 in->size_max);
         in->file_left = (uint64_t) st->st_size;
         in->size_left -= in->file_left;
         return frame_append_file(out, st->st_mode & S_IXUSR ? FRAME_FLAG_EXECUTABLE : 0, in->file_left,
@@ -183,7 +183,7 @@ static int start_entry(FileInput *in, const char *name, Buffer *out, char **ret_
         int fd;
 
         if (level->path_length + strlen(name) > INPUT_PATH_MAX)
-                return input_bad(ret_error, strdup("the input has a path that is too long"));
+                return error_set(ret_error, INPUT_BAD, "the input has a path that is too long");
         strcpy(in->path + level->path_length, name);
         /* Without blocking: it may be a FIFO. */
         fd = openat(dirfd(level->folder), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -205,15 +205,12 @@ static int next_entry(FileInput *in, Buffer *out, char **ret_error)
 {
         Level *level = &in->levels[in->n_levels - 1];
         struct dirent *entry;
+        int r = folder_next(level->folder, &entry);
 
-        errno = 0;
-        entry = readdir(level->folder);
-        if (entry && (streq(entry->d_name, ".") || streq(entry->d_name, "..")))
-                return 0;
-        if (entry)
+        if (r > 0)
                 return start_entry(in, entry->d_name, out, ret_error);
-        if (errno != 0)
-                return input_bad(ret_error, strdup("the input cannot be read"));
+        if (r < 0)
+                return error_set(ret_error, INPUT_BAD, "the input cannot be read");
         (void) closedir(level->folder);
         in->n_levels--;
         return 0;
@@ -246,7 +243,7 @@ static int file_input_fill(Input *input, Buffer *out, size_t size_max, char **re
         if (r != 0)
                 return r;
         if (in->n_files == 0)
-                return input_bad(ret_error, strdup("the input has no files"));
+                return error_set(ret_error, INPUT_BAD, "the input has no files");
         r = frame_append(out, FRAME_INPUT_END, 0, NULL, 0, SIZE_MAX);
         return r < 0 ? r : INPUT_COMPLETE;
 }

@@ -235,8 +235,8 @@ static int fetch_all(S3Input *in)
 
 /* The list, when it is whole. */
 
-/* By path, where '/' comes before all else: then what a file's path and a folder's share lies side by side.
- */
+/* By path, where '/' comes before all else: then what a file's path and a folder's share lies
+ * side by side. */
 static int compare_files(const void *a, const void *b)
 {
         const char *x = ((const S3File *) a)->path, *y = ((const S3File *) b)->path;
@@ -389,14 +389,14 @@ static int s3_input_open(const char *rest, const InputContext *context, Input **
         in->context = *context;
         in->context.n_files_max = MIN(context->n_files_max, INPUT_FILES_MAX);
         if (!context->s3)
-                return input_bad(ret_error, strdup(context->no_s3));
+                return error_set(ret_error, INPUT_BAD, "%s", context->no_s3);
         r = s3_place_parse(rest, &in->place, &error);
         if (r == S3_URI_BAD)
-                return input_bad(ret_error, strdup(error));
+                return error_set(ret_error, INPUT_BAD, "%s", error);
         if (r < 0)
                 return r;
         if (!s3_place_is_allowed(&in->place, s3_client_settings(context->s3)->allowed))
-                return input_bad(ret_error, strdup("this worker may not read inputs there"));
+                return error_set(ret_error, INPUT_BAD, "this worker may not read inputs there");
         r = list_page(in);
         if (r < 0)
                 return r;
@@ -439,7 +439,7 @@ static int next_data(S3Input *in, Buffer *out, char **ret_error)
         ssize_t n = pread(in->spool_fd, data, wanted, (off_t) (file->offset + in->offset));
 
         if (n <= 0)
-                return input_bad(ret_error, strdup("what was fetched cannot be read again"));
+                return error_set(ret_error, INPUT_BAD, "what was fetched cannot be read again");
         in->offset += (uint64_t) n;
         if (in->offset == file->object.size) {
                 in->n_filled++;

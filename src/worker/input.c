@@ -12,14 +12,6 @@ static const InputScheme *const schemes[] = {
         &input_s3,
 };
 
-int input_bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return INPUT_BAD;
-}
-
 int input_open(const char *uri, const InputContext *context, Input **ret, char **ret_error)
 {
         int r;
@@ -34,10 +26,8 @@ int input_open(const char *uri, const InputContext *context, Input **ret, char *
                         (*ret)->scheme = schemes[i];
                 return r;
         }
-        return input_bad(
-                ret_error,
-                strdup("inputs of this scheme are not known; file:///FOLDER/ and s3://BUCKET/FOLDER/ "
-                       "are"));
+        return error_set(ret_error, INPUT_BAD,
+                         "inputs of this scheme are not known; file:///FOLDER/ and s3://BUCKET/FOLDER/ are");
 }
 
 Input *input_free(Input *input)

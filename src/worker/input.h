@@ -65,6 +65,3 @@ struct Input {
 };
 
 extern const InputScheme input_file, input_s3;
-
-/* Says what is wrong: INPUT_BAD, or -ENOMEM. Takes `message`. */
-int input_bad(char **ret_error, char *message) _warn_unused_;

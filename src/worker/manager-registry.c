@@ -107,10 +107,8 @@ static int on_query(Manager *m, json_object *body, PeerType answer_type, char **
         r = query_from_json(body, &query, ret_error);
         if (r != 0)
                 return r;
-        if (answer_type == PEER_RESOLVED && !query.version) {
-                *ret_error = strdup("member version is missing");
-                return *ret_error ? JSON_BAD : -ENOMEM;
-        }
+        if (answer_type == PEER_RESOLVED && !query.version)
+                return error_set(ret_error, JSON_BAD, "member version is missing");
         if (m->questions.n_members >= QUESTIONS_MAX)
                 return say(m, answer_type, query.query, &busy);
         r = ask(m, &query, answer_type);

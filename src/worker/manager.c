@@ -157,6 +157,13 @@ int manager_drain(Manager *m)
         return r < 0 ? r : manager_when_drained(m);
 }
 
+int manager_on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+        Manager **manager = userdata;
+
+        return *manager ? manager_drain(*manager) : sd_event_exit(sd_event_source_get_event(source), 0);
+}
+
 static int on_holdings_change(Holdings *holdings, void *userdata)
 {
         Manager *m = userdata;
@@ -294,12 +301,14 @@ int manager_new(sd_event *event, const WorkerSettings *settings, const ManagerOp
         return 0;
 }
 
-int manager_start(Manager *m)
+int manager_run(Manager *m)
 {
         const RouterPlace router = { m->settings->router, &m->settings->key };
         int r = router_link_new(m->event, &router, &manager_link_handlers, m, &m->link);
 
-        if (r >= 0)
-                manager_show_status(m);
-        return r;
+        if (r < 0)
+                return log_errno(r, "Cannot use the router's address %s", m->settings->router);
+        manager_show_status(m);
+        r = sd_event_loop(m->event);
+        return r < 0 ? log_errno(r, "The event loop failed") : r;
 }

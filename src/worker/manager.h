@@ -30,10 +30,13 @@ int manager_new(sd_event *event, const WorkerSettings *settings, const ManagerOp
 Manager *manager_free(Manager *manager);
 DEFINE_CLEANUP(Manager *, manager_free)
 
-/* Connects to the router. */
-int manager_start(Manager *manager) _warn_unused_;
+/* Connects to the router, and runs the event loop to its end. What that returns; an error was said. */
+int manager_run(Manager *manager) _warn_unused_;
 /* No more jobs; what runs is finished, then the event loop ends. Said twice, it ends at once. */
 int manager_drain(Manager *manager) _warn_unused_;
+/* The same as a handler of daemon_event_new(): `userdata` is a Manager **. Where there is none yet, the
+ * event loop ends at once. */
+int manager_on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata);
 
 /* Of the event loop: MANAGER_FAILED where a version could not be installed, or a track is not known. */
 enum {

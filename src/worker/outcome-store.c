@@ -5,9 +5,9 @@
 #include "outcome-store.h"
 
 #include "basic/fd-util.h"
+#include "basic/folder.h"
 #include "basic/string-util.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -101,17 +101,12 @@ static int remember_file(OutcomeStore *store, const char *name)
 
 static int read_folder(OutcomeStore *store)
 {
-        int fd = openat(store->folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-        DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+        _cleanup_folder_ DIR *folder = NULL;
+        struct dirent *entry;
+        int r = folder_open(store->folder_fd, ".", &folder);
 
-        if (!folder) {
-                safe_close(fd);
-                return -errno;
-        }
-        for (struct dirent *entry; r >= 0 && (entry = readdir(folder));)
-                if (entry->d_name[0] != '.')
-                        r = remember_file(store, entry->d_name);
-        (void) closedir(folder);
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0)
+                r = entry->d_name[0] == '.' ? 0 : remember_file(store, entry->d_name);
         return r;
 }
 

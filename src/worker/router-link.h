@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The worker's connection to the router: it is kept, renewed when the router is silent, and says when it
- * stands.
- */
+/* The worker's connection to the router: it is kept, renewed when the router is silent, and says
+ * when it stands. */
 
 #include "proto/peer-message.h"
 #include "shared/key-file.h"

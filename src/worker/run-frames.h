@@ -7,7 +7,8 @@
 
 /* Zero-initialised but for the first two. */
 typedef struct RunFrames {
-        RunRecord *record; /* borrowed; its job says which results are awaited, and how large they may be */
+        /* Borrowed; its job says which results are awaited, and how large they may be. */
+        RunRecord *record;
         uint64_t result_size; /* the most that a result may have */
         ResultRecord *result; /* the file whose data comes, borrowed; NULL: none */
         uint64_t left;        /* of it */

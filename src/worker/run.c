@@ -230,8 +230,7 @@ static int send_order(Run *run, const HeldVersion *held)
                               &run_handlers, run, &run->order);
         if (r == -E2BIG)
                 return run_fail(run, STATUS_SETUP_FAILED,
-                                strdup("the program's arguments and environment "
-                                       "are too long"));
+                                strdup("the program's arguments and environment are too long"));
         return r;
 }
 

@@ -6,6 +6,7 @@
 #include "s3-list.h"
 
 #include "basic/parse-util.h"
+#include "basic/percent.h"
 #include "basic/string-util.h"
 #include "shared/aws-sign.h"
 
@@ -23,8 +24,8 @@ typedef struct Reader Reader;
 
 typedef struct Leaf {
         const char *path;
-        int (*take)(Reader *reader, const char *text,
-                    size_t size); /* 0, -ENOMEM, S3_XML_BAD (`wrong` is set) */
+        /* 0, -ENOMEM, S3_XML_BAD (`wrong` is set) */
+        int (*take)(Reader *reader, const char *text, size_t size);
 } Leaf;
 
 struct Reader {
@@ -259,36 +260,13 @@ static const Leaf page_leaves[] = {
         { "/ListBucketResult/EncodingType", take_encoding },
 };
 
-static int hex_value(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        c |= 0x20;
-        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* In its place; a `+` is a blank, as in forms: that is how keys are encoded there. */
+/* A `+` is a blank, as in forms: that is how keys are encoded there. */
 static int decode_key(S3Object *object)
 {
-        char *out = object->key;
-
-        for (const char *s = object->key; *s; s++) {
-                int high, low;
-
-                if (*s != '%') {
-                        *out++ = *s == '+' ? ' ' : *s;
-                        continue;
-                }
-                high = hex_value(s[1]);
-                low = high < 0 ? -1 : hex_value(s[2]);
-                if (low < 0)
-                        return -EINVAL;
-                *out++ = (char) (high << 4 | low);
-                s += 2;
-        }
-        *out = '\0';
-        object->key_size = (size_t) (out - object->key);
-        return 0;
+        for (char *s = object->key; *s; s++)
+                if (*s == '+')
+                        *s = ' ';
+        return percent_decode(object->key, &object->key_size);
 }
 
 static int check_page(Reader *reader)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What S3 answers in XML: a page of a listing, an error. Pure, under limits, no entity and no document type.
- */
+/* What S3 answers in XML: a page of a listing, an error. Pure, under limits, no entity and
+ * no document type. */
 
 #include "basic/macro.h"
 

@@ -7,8 +7,8 @@
 #include "input.h"
 
 #include "basic/parse-util.h"
+#include "basic/percent.h"
 #include "basic/string-util.h"
-#include "shared/aws-sign.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -250,7 +250,7 @@ char *s3_url(const S3Settings *settings, const char *region, const char *bucket,
         _cleanup_free_ char *scheme =
                 end ? strndup(settings->endpoint, (size_t) (end - settings->endpoint)) : strdup("https");
         _cleanup_free_ char *host = end ? strdup(end + 3) : own_host(region);
-        _cleanup_free_ char *path = key ? aws_encode(key, true) : strdup("");
+        _cleanup_free_ char *path = key ? percent_encode(key, "/") : strdup("");
 
         if (!scheme || !host || !path)
                 return NULL;

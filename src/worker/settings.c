@@ -30,14 +30,6 @@ void settings_done(WorkerSettings *settings)
         *settings = (WorkerSettings){};
 }
 
-static int bad(char **ret_error, char *message)
-{
-        if (!message)
-                return -ENOMEM;
-        *ret_error = message;
-        return SETTINGS_BAD;
-}
-
 int settings_set(char **place, const char *text)
 {
         char *copy = strdup(text);
@@ -74,9 +66,9 @@ int settings_init(WorkerSettings *settings, const char *name, char **ret_error)
                                       .slots = 1,
                                       .s3.object_size_max = S3_OBJECT_SIZE_MAX_DEFAULT };
         if (!slug_is_valid(name))
-                return bad(ret_error,
-                           strdup("a worker's name is made of letters, digits, '-' and '_', begins "
-                                  "with a letter or digit, and has at most 64 of them"));
+                return error_set(ret_error, SETTINGS_BAD,
+                                 "a worker's name is made of letters, digits, '-' and '_', begins with a "
+                                 "letter or digit, and has at most 64 of them");
         if (settings_set(&settings->name, name) < 0 || set_track_of_name(settings) < 0 ||
             settings_set(&settings->router, WORKER_ROUTER_DEFAULT) < 0 ||
             registry_settings_init(&settings->registry) < 0 ||
@@ -103,32 +95,32 @@ static int set_channel(WorkerSettings *settings, const char *text, char **ret_er
         Channel channel = channel_from_string(text);
 
         if (settings->channel == CHANNEL_BUILDERS && channel != CHANNEL_BUILDERS)
-                return bad(ret_error, string_format("%s is not the channel of builders: builders", text));
+                return error_set(ret_error, SETTINGS_BAD, "%s is not the channel of builders: builders",
+                                 text);
         if (channel == _CHANNEL_INVALID ||
             (channel == CHANNEL_BUILDERS && settings->channel != CHANNEL_BUILDERS))
-                return bad(ret_error, string_format("%s is no channel of workers; there are test_runners, "
-                                                    "static_analyzers and representers",
-                                                    text));
+                return error_set(ret_error, SETTINGS_BAD,
+                                 "%s is no channel of workers; there are test_runners, static_analyzers and "
+                                 "representers",
+                                 text);
         settings->channel = channel;
         return 0;
 }
 
 static int set_topics(WorkerSettings *settings, const char *text, char **ret_error)
 {
-        _cleanup_free_ char *copy = strdup(text);
-        _cleanup_(strv_freep) char **topics = NULL;
-        char *rest = copy;
+        _cleanup_(strv_freep) char **words = NULL, **topics = NULL;
+        int r = strv_split(text, LIST_SEPARATOR, &words);
 
-        if (!copy)
-                return -ENOMEM;
-        for (char *topic; (topic = strsep(&rest, LIST_SEPARATOR));) {
-                if (*topic == '\0' || streq(topic, GENERIC_TOPIC))
+        for (char **word = words; r == 0 && word && *word; word++) {
+                if (streq(*word, GENERIC_TOPIC) || strv_contains(topics, *word))
                         continue;
-                if (!slug_is_valid(topic))
-                        return bad(ret_error, string_format("%s is no track", topic));
-                if (!strv_contains(topics, topic) && strv_extend(&topics, topic) < 0)
-                        return -ENOMEM;
+                if (!slug_is_valid(*word))
+                        return error_set(ret_error, SETTINGS_BAD, "%s is no track", *word);
+                r = strv_extend(&topics, *word);
         }
+        if (r < 0)
+                return r;
         strv_free(settings->topics);
         settings->topics = TAKE_PTR(topics);
         return 0;
@@ -137,24 +129,23 @@ static int set_topics(WorkerSettings *settings, const char *text, char **ret_err
 int settings_set_slots(WorkerSettings *settings, const char *text, char **ret_error)
 {
         if (parse_uint64(text, 1, WORKER_SLOTS_MAX, &settings->slots) < 0)
-                return bad(ret_error, string_format("the number of slots is from 1 to %u, not %s",
-                                                    WORKER_SLOTS_MAX, text));
+                return error_set(ret_error, SETTINGS_BAD, "the number of slots is from 1 to %u, not %s",
+                                 WORKER_SLOTS_MAX, text);
         return 0;
 }
 
 static int set_router(WorkerSettings *settings, const char *text, char **ret_error)
 {
         if (!string_after(text, "tcp://") && !string_after(text, "ipc:///"))
-                return bad(ret_error, string_format("%s is no address of a router: it begins with tcp:// or "
-                                                    "ipc:///",
-                                                    text));
+                return error_set(ret_error, SETTINGS_BAD,
+                                 "%s is no address of a router: it begins with tcp:// or ipc:///", text);
         return settings_set(&settings->router, text);
 }
 
 static int set_path(char **place, const char *text, char **ret_error)
 {
         if (text[0] != '/')
-                return bad(ret_error, string_format("%s is no absolute path", text));
+                return error_set(ret_error, SETTINGS_BAD, "%s is no absolute path", text);
         return settings_set(place, text);
 }
 
@@ -173,6 +164,20 @@ static int set_folder(WorkerSettings *settings, const char *text, char **ret_err
         return set_path(&settings->folder, text, ret_error);
 }
 
+int settings_set_folder(WorkerSettings *settings, const char *folder)
+{
+        _cleanup_free_ char *current = folder[0] == '/' ? strdup("") : realpath(".", NULL), *path = NULL;
+
+        if (!current)
+                return -errno;
+        path = string_format("%s%s%s", current, current[0] != '\0' ? "/" : "", folder);
+        if (!path)
+                return -ENOMEM;
+        free(settings->folder);
+        settings->folder = TAKE_PTR(path);
+        return 0;
+}
+
 static int set_images(WorkerSettings *settings, const char *text, char **ret_error)
 {
         _cleanup_free_ char *path = string_format("%s/images", text);
@@ -182,20 +187,14 @@ static int set_images(WorkerSettings *settings, const char *text, char **ret_err
 
 static int set_input_folders(WorkerSettings *settings, const char *text, char **ret_error)
 {
-        _cleanup_free_ char *copy = strdup(text);
         _cleanup_(strv_freep) char **folders = NULL;
-        char *rest = copy;
+        int r = strv_split(text, ":", &folders);
 
-        if (!copy)
-                return -ENOMEM;
-        for (char *folder; (folder = strsep(&rest, ":"));) {
-                if (*folder == '\0')
-                        continue;
-                if (*folder != '/')
-                        return bad(ret_error, string_format("%s is no absolute path", folder));
-                if (strv_extend(&folders, folder) < 0)
-                        return -ENOMEM;
-        }
+        if (r < 0)
+                return r;
+        for (char **folder = folders; folder && *folder; folder++)
+                if (**folder != '/')
+                        return error_set(ret_error, SETTINGS_BAD, "%s is no absolute path", *folder);
         strv_free(settings->input_folders);
         settings->input_folders = TAKE_PTR(folders);
         return 0;
@@ -206,7 +205,7 @@ static int set_input_folders(WorkerSettings *settings, const char *text, char **
 static int set_region(WorkerSettings *settings, const char *text, char **ret_error)
 {
         if (!aws_region_is_valid(text))
-                return bad(ret_error, string_format("%s is no region", text));
+                return error_set(ret_error, SETTINGS_BAD, "%s is no region", text);
         return settings_set(&settings->s3.region, text);
 }
 
@@ -223,9 +222,8 @@ static int set_s3_endpoint(WorkerSettings *settings, const char *text, char **re
         if (!endpoint)
                 return -ENOMEM;
         if (!s3_endpoint_is_valid(endpoint))
-                return bad(ret_error, string_format("%s is no endpoint; one looks like https://HOST or "
-                                                    "http://HOST:PORT",
-                                                    text));
+                return error_set(ret_error, SETTINGS_BAD,
+                                 "%s is no endpoint; one looks like https://HOST or http://HOST:PORT", text);
         settings->wants_s3 = true;
         return settings_set(&settings->s3.endpoint, endpoint);
 }
@@ -235,29 +233,25 @@ static int set_s3_addressing(WorkerSettings *settings, const char *text, char **
         settings->s3.path_style = streq(text, "path");
         settings->s3.virtual_style = streq(text, "virtual");
         if (!settings->s3.path_style && !settings->s3.virtual_style)
-                return bad(ret_error, string_format("it is path or virtual, not %s", text));
+                return error_set(ret_error, SETTINGS_BAD, "it is path or virtual, not %s", text);
         return 0;
 }
 
 static int set_s3_allow(WorkerSettings *settings, const char *text, char **ret_error)
 {
-        _cleanup_free_ char *copy = strdup(text);
-        _cleanup_(strv_freep) char **allowed = NULL;
-        char *rest = copy;
+        _cleanup_(strv_freep) char **words = NULL, **allowed = NULL;
+        int r = strv_split(text, LIST_SEPARATOR, &words);
 
-        if (!copy)
-                return -ENOMEM;
-        for (char *item; (item = strsep(&rest, LIST_SEPARATOR));) {
-                const char *place = string_after(item, "s3://") ?: item;
+        for (char **word = words; r == 0 && word && *word; word++) {
+                const char *place = string_after(*word, "s3://") ?: *word;
 
-                if (*item == '\0')
-                        continue;
                 if (!s3_allowed_is_valid(place))
-                        return bad(ret_error,
-                                   string_format("%s is neither BUCKET nor BUCKET/FOLDER/", item));
-                if (strv_extend(&allowed, place) < 0)
-                        return -ENOMEM;
+                        return error_set(ret_error, SETTINGS_BAD, "%s is neither BUCKET nor BUCKET/FOLDER/",
+                                         *word);
+                r = strv_extend(&allowed, place);
         }
+        if (r < 0)
+                return r;
         strv_free(settings->s3.allowed);
         settings->s3.allowed = TAKE_PTR(allowed);
         settings->wants_s3 = true;
@@ -267,7 +261,7 @@ static int set_s3_allow(WorkerSettings *settings, const char *text, char **ret_e
 static int set_s3_object_size_max(WorkerSettings *settings, const char *text, char **ret_error)
 {
         if (parse_size(text, &settings->s3.object_size_max) < 0)
-                return bad(ret_error, string_format("%s is no size", text));
+                return error_set(ret_error, SETTINGS_BAD, "%s is no size", text);
         return 0;
 }
 
@@ -315,7 +309,8 @@ int settings_from_environment(WorkerSettings *settings, char *(*lookup)(const ch
                 r = variables[i].set(settings, text, &error);
                 if (r != 0)
                         return r < 0 ? r
-                                     : bad(ret_error, string_format("%s=: %s", variables[i].name, error));
+                                     : error_set(ret_error, SETTINGS_BAD, "%s=: %s", variables[i].name,
+                                                 error);
         }
         return registry_settings_from_environment(&settings->registry, lookup, ret_error);
 }
@@ -330,7 +325,7 @@ static int set_query(WorkerSettings *settings, char *query, char **ret_error)
                 char *longer;
 
                 if (!topic || (!slug_is_valid(topic) && !streq(topic, GENERIC_TOPIC)))
-                        return bad(ret_error, string_format("%s is not topic=TRACK", item));
+                        return error_set(ret_error, SETTINGS_BAD, "%s is not topic=TRACK", item);
                 longer = string_format("%s %s", topics, topic);
                 free(topics);
                 topics = longer;
@@ -350,9 +345,10 @@ int settings_from_address(WorkerSettings *settings, const char *address, char **
         query = rest;
         channel = strrchr(place, '/');
         if (!channel || channel == place || channel[-1] == '/' || channel[-1] == ':')
-                return bad(ret_error, string_format("%s has no channel; an address looks like "
-                                                    "tcp://localhost:5555/test_runners?topic=ruby",
-                                                    address));
+                return error_set(ret_error, SETTINGS_BAD,
+                                 "%s has no channel; an address looks like "
+                                 "tcp://localhost:5555/test_runners?topic=ruby",
+                                 address);
         *channel++ = '\0';
         r = set_channel(settings, channel, ret_error);
         if (r == 0)
@@ -374,10 +370,10 @@ int settings_read_key(WorkerSettings *settings, char **ret_error)
         if (r == KEY_NONE && !path)
                 return 0;
         if (r == KEY_NONE || r == KEY_BAD)
-                return bad(ret_error, string_format("the key for the router cannot be used: %s",
-                                                    error ?: "there is no such file"));
+                return error_set(ret_error, SETTINGS_BAD, "the key for the router cannot be used: %s",
+                                 error ?: "there is no such file");
         if (r < 0)
-                return bad(ret_error,
-                           string_format("the key for the router cannot be read: %s", strerror(-r)));
+                return error_set(ret_error, SETTINGS_BAD, "the key for the router cannot be read: %s",
+                                 strerror(-r));
         return 0;
 }

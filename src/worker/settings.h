@@ -47,9 +47,9 @@ int settings_init_builder(WorkerSettings *settings, const char *name, char **ret
 void settings_done(WorkerSettings *settings);
 
 /* The variables CHANNEL, TOPICS, SLOTS, ROUTER, ROUTER_KEY, SANDBOX, INPUT_FOLDERS, STATE_DIRECTORY,
- * CACHE_DIRECTORY, S3_REGION (or AWS_REGION, AWS_DEFAULT_REGION), S3_ENDPOINT, S3_ADDRESSING, S3_ALLOW,
- * S3_OBJECT_SIZE_MAX, and those of the registry; `lookup` is getenv(), or a test's. An empty one is not set.
- */
+ * CACHE_DIRECTORY, S3_REGION (or AWS_REGION, AWS_DEFAULT_REGION), S3_ENDPOINT, S3_ADDRESSING,
+ * S3_ALLOW, S3_OBJECT_SIZE_MAX, and those of the registry; `lookup` is getenv(), or a test's. An empty
+ * one is not set. */
 int settings_from_environment(WorkerSettings *settings, char *(*lookup)(const char *name),
                               char **ret_error) _warn_unused_;
 
@@ -57,6 +57,8 @@ int settings_from_environment(WorkerSettings *settings, char *(*lookup)(const ch
  * topic the worker is generic. */
 int settings_from_address(WorkerSettings *settings, const char *address, char **ret_error) _warn_unused_;
 
+/* Where it is relative, below the current folder: 0, or -errno. */
+int settings_set_folder(WorkerSettings *settings, const char *folder) _warn_unused_;
 int settings_set_slots(WorkerSettings *settings, const char *text, char **ret_error) _warn_unused_;
 /* Reads the key for the router, where a file is named; else the unit's credential, where it is not empty. */
 int settings_read_key(WorkerSettings *settings, char **ret_error) _warn_unused_;

@@ -16,7 +16,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -160,21 +159,6 @@ static int parse_arguments(int argc, char **argv, Arguments *arguments)
 
 /* Settings. */
 
-static int set_folder(WorkerSettings *settings, const char *folder)
-{
-        char *absolute;
-
-        if (folder[0] == '/')
-                return settings_set(&settings->folder, folder);
-        absolute = realpath(".", NULL);
-        if (!absolute)
-                return -errno;
-        free(settings->folder);
-        settings->folder = string_format("%s/%s", absolute, folder);
-        free(absolute);
-        return settings->folder ? 0 : -ENOMEM;
-}
-
 static int apply_arguments(WorkerSettings *settings, const Arguments *arguments, char **ret_error)
 {
         int r = 0;
@@ -184,7 +168,7 @@ static int apply_arguments(WorkerSettings *settings, const Arguments *arguments,
         if (r == 0 && arguments->slots)
                 r = settings_set_slots(settings, arguments->slots, ret_error);
         if (r == 0 && arguments->folder)
-                r = set_folder(settings, arguments->folder);
+                r = settings_set_folder(settings, arguments->folder);
         if (r == 0 && arguments->registry)
                 r = registry_settings_set_address(&settings->registry, arguments->registry, ret_error);
         if (r == 0 && arguments->sandbox)
@@ -214,10 +198,8 @@ static int make_settings(const Arguments *arguments, WorkerSettings *settings, c
                 r = settings_from_environment(settings, getenv, ret_error);
         if (r == 0)
                 r = apply_arguments(settings, arguments, ret_error);
-        if (r == 0 && !settings->folder) {
-                *ret_error = strdup("without its unit it needs an address and a folder");
-                r = *ret_error ? SETTINGS_BAD : -ENOMEM;
-        }
+        if (r == 0 && !settings->folder)
+                r = error_set(ret_error, SETTINGS_BAD, "without its unit it needs an address and a folder");
         if (r == 0)
                 r = settings_read_key(settings, ret_error);
         if (r == 0 && !settings->images) {
@@ -239,20 +221,10 @@ static int check_libcurl(const WorkerSettings *settings, char **ret_error)
 
         if (!problem || !settings->wants_s3)
                 return 0;
-        *ret_error = string_format("inputs in S3 are configured, and %s", problem);
-        return *ret_error ? SETTINGS_BAD : -ENOMEM;
+        return error_set(ret_error, SETTINGS_BAD, "inputs in S3 are configured, and %s", problem);
 }
 
 /* The run. */
-
-static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
-{
-        Manager **manager = userdata;
-
-        if (*manager)
-                return manager_drain(*manager);
-        return sd_event_exit(sd_event_source_get_event(source), 0);
-}
 
 static int open_manager(sd_event *event, const WorkerSettings *settings, const ManagerOptions *options,
                         Manager **ret)
@@ -273,7 +245,7 @@ static int run(const WorkerSettings *settings, const ManagerOptions *options, bo
         _cleanup_(manager_freep) Manager *manager = NULL;
         int r;
 
-        r = daemon_event_new(on_stop, &manager, &event);
+        r = daemon_event_new(manager_on_stop, &manager, &event);
         if (r < 0)
                 return log_errno(r, "Cannot make an event loop");
         r = open_manager(event, settings, options, &manager);
@@ -284,11 +256,7 @@ static int run(const WorkerSettings *settings, const ManagerOptions *options, bo
                 if (r < 0)
                         return r;
         }
-        r = manager_start(manager);
-        if (r < 0)
-                return log_errno(r, "Cannot use the router's address %s", settings->router);
-        r = sd_event_loop(event);
-        return r < 0 ? log_errno(r, "The event loop failed") : r;
+        return manager_run(manager);
 }
 
 int main(int argc, char **argv)
@@ -304,8 +272,7 @@ int main(int argc, char **argv)
                 return r - 1;
         if (r == 0 && geteuid() == 0) {
                 log_error("A worker does not run as root; systemctl start pipeline-worker@%s runs it as a "
-                          "user "
-                          "of its own",
+                          "user of its own",
                           arguments.name);
                 return EXIT_FAILURE;
         }

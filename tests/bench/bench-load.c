@@ -5,9 +5,9 @@
  * figure of failures is none.
  *
  *   bench-load PAUSE_MSEC jobs ENDPOINT REQUEST_JSON N_CLIENTS N_JOBS
- *   bench-load PAUSE_MSEC commands N_LOOPS N_RUNS COMMAND…      "@" in an argument becomes a number that is
- * never used twice
- */
+ *   bench-load PAUSE_MSEC commands N_LOOPS N_RUNS COMMAND…
+ *
+ * "@" in an argument of the command becomes a number that is never used twice. */
 
 #include <errno.h>
 #include <inttypes.h>

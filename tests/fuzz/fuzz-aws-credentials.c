@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Answers of metadata and container endpoints, objects and single words: what was taken is fit for headers.
- */
+/* Answers of metadata and container endpoints, objects and single words: what was taken is
+ * fit for headers. */
 
 #include "basic/string-util.h"
 #include "shared/aws-credentials.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Whatever json_check() takes, an escaped copy of it is a valid string, and a place it reports lies inside.
- */
+/* Whatever json_check() takes, an escaped copy of it is a valid string, and a place it
+ * reports lies inside. */
 
 #include "proto/json-check.h"
 

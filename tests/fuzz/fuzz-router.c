@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The router's core as a whole: any sequence of messages of clients, workers and strangers, and of time. The
- * input is a program: each byte an order, those behind it what it needs. Job ids, tokens and questions that
- * the core gave out can be said back to it, to the right and to the wrong one. The store is one in memory.
- */
+/* The router's core as a whole: any sequence of messages of clients, workers and strangers, and of time.
+ * The input is a program: each byte an order, those behind it what it needs. Job ids, tokens and
+ * questions that the core gave out can be said back to it, to the right and to the wrong one. The store
+ * is one in memory. */
 
 #include "router/router.h"
 

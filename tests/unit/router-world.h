@@ -20,9 +20,11 @@ typedef struct Sent {
 typedef struct World {
         Router *router;
         Store *store;
-        Principal loopback, operator, workers, others; /* submit; all; worker; worker */
-        usec_t now, realtime; /* the clock on the wall is `realtime` ahead, and may be set */
-        Sent **sent;          /* in their order */
+        /* Their roles: submit; all; worker; worker. */
+        Principal loopback, operator, workers, others;
+        /* The clock on the wall is `realtime` ahead, and may be set. */
+        usec_t now, realtime;
+        Sent **sent; /* in their order */
         size_t n_sent;
         char **gone; /* identities that are not there any more */
         char *folder, *path;

@@ -14,30 +14,6 @@
 
 #include <cmocka.h>
 
-static void paths_are_encoded_once(void **state)
-{
-        static const struct {
-                const char *plain, *path, *value;
-        } cases[] = {
-                { "", "", "" },
-                { "AZaz09-._~", "AZaz09-._~", "AZaz09-._~" },
-                { "a/b", "a/b", "a%2Fb" },
-                { "a b+c=d", "a%20b%2Bc%3Dd", "a%20b%2Bc%3Dd" },
-                { "100%", "100%25", "100%25" },
-                { "%41", "%2541", "%2541" },
-                { "(x)*!'", "%28x%29%2A%21%27", "%28x%29%2A%21%27" },
-                { "\xc3\xaf\n\x7f", "%C3%AF%0A%7F", "%C3%AF%0A%7F" },
-        };
-
-        for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-                _cleanup_free_ char *path = aws_encode(cases[i].plain, true);
-                _cleanup_free_ char *value = aws_encode(cases[i].plain, false);
-
-                assert_string_equal(path, cases[i].path);
-                assert_string_equal(value, cases[i].value);
-        }
-}
-
 static void queries_are_sorted(void **state)
 {
         static const char *const pairs[] = { "list-type", "2",        "encoding-type",
@@ -279,7 +255,6 @@ static void lists_of_ecr_are_gathered(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(paths_are_encoded_once),
                 cmocka_unit_test(queries_are_sorted),
                 cmocka_unit_test(regions_are_names),
                 cmocka_unit_test(libcurls_that_sign_wrongly_are_refused),

@@ -250,6 +250,14 @@ static void test_hex(void **state)
         assert_string_not_equal(a, b);
 }
 
+static void test_error(void **state)
+{
+        _cleanup_free_ char *error = NULL;
+
+        assert_int_equal(error_set(&error, 7, "%s: line %u", "a file", 3), 7);
+        assert_string_equal(error, "a file: line 3");
+}
+
 static void test_escape(void **state)
 {
         static const struct {
@@ -300,6 +308,21 @@ static void test_string_arrays(void **state)
         assert_int_equal(strv_extend(&strv, "b"), 0);
         joined = strv_join(strv, ", ");
         assert_string_equal(joined, "a, , b");
+}
+
+static void test_words(void **state)
+{
+        _cleanup_(strv_freep) char **words = NULL;
+
+        assert_int_equal(strv_split("", " ,", &words), 0);
+        assert_null(words);
+        assert_int_equal(strv_split(", ,", " ,", &words), 0);
+        assert_null(words);
+        assert_int_equal(strv_split(",a b,,c ", " ,", &words), 0);
+        assert_int_equal(strv_length(words), 3);
+        assert_string_equal(words[0], "a");
+        assert_string_equal(words[1], "b");
+        assert_string_equal(words[2], "c");
 }
 
 static void test_numbers(void **state)
@@ -561,9 +584,11 @@ int main(void)
                 cmocka_unit_test(test_whole_reads_and_writes),
                 cmocka_unit_test(test_prefix_and_suffix),
                 cmocka_unit_test(test_hex),
+                cmocka_unit_test(test_error),
                 cmocka_unit_test(test_escape),
                 cmocka_unit_test(test_escape_is_cut),
                 cmocka_unit_test(test_string_arrays),
+                cmocka_unit_test(test_words),
                 cmocka_unit_test(test_numbers),
                 cmocka_unit_test(test_booleans),
                 cmocka_unit_test(test_sizes),

@@ -3,7 +3,6 @@
 
 #include "registry/ask.h"
 #include "registry/challenge.h"
-#include "registry/hash.h"
 #include "registry/login.h"
 
 #include "basic/string-util.h"
@@ -334,15 +333,6 @@ static void test_lists_of_images(void **state)
 #endif
 }
 
-static void test_hash(void **state)
-{
-        char digest[80];
-
-        assert_int_equal(hash_bytes("", 0, digest), 0);
-        assert_string_equal(digest,
-                            "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-}
-
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -355,7 +345,6 @@ int main(void)
                 cmocka_unit_test(test_the_first_realm_counts),
                 cmocka_unit_test(test_auth_files),
                 cmocka_unit_test(test_lists_of_images),
-                cmocka_unit_test(test_hash),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -234,8 +234,8 @@ static void compile(const char *machine, SeccompPrograms *programs)
         }
 }
 
-/* The library may know calls that are newer than the kernel's headers here: for those, its word has to do.
- */
+/* The library may know calls that are newer than the kernel's headers here: for those, its word
+ * has to do. */
 static const char *name_of(size_t machine, int number)
 {
         static char newer[64];

@@ -43,8 +43,8 @@ static void test_a_stream_that_may_hold_nothing(void **state)
         assert_true(stream_is_over(&stream));
 }
 
-/* What happens, in its order: 'e' exits with 3, 'k' is killed by SIGKILL, 't' time, 'o' output, 'w' written.
- */
+/* What happens, in its order: 'e' exits with 3, 'k' is killed by SIGKILL, 't' time, 'o'
+ * output, 'w' written. */
 static void test_verdicts(void **state)
 {
         static const struct {

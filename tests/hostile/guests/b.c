@@ -70,8 +70,8 @@ static int output_held(void)
         return finish();
 }
 
-/* Each of the two texts is whole: only a result that was read while it was exchanged could be anything else.
- */
+/* Each of the two texts is whole: only a result that was read while it was exchanged could
+ * be anything else. */
 static int result_rewritten(void)
 {
         int r = out_text("{\"by\": \"parent\"}");

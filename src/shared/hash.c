@@ -49,6 +49,13 @@ int hash_end(Hash *hash, char *ret)
         return 0;
 }
 
+bool hash_is(Hash *hash, const char *digest)
+{
+        char own[DIGEST_SIZE + 1];
+
+        return hash_end(hash, own) == 0 && streq(own, digest);
+}
+
 int hash_bytes(const void *data, size_t size, char *ret)
 {
         _cleanup_(hash_freep) Hash *hash = NULL;
