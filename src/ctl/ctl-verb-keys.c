@@ -327,6 +327,8 @@ static int keys_list(const KeysCall *call)
         _cleanup_json_ json_object *array = json_object_new_array();
         int r = array ? key_folder_read(call->options->folder, &folder) : -ENOMEM;
 
+        if (r == KEY_FOLDER_MISSING)
+                return ctl_fail(call->verb, CTL_FAILED, "there is no folder %s", call->options->folder);
         if (r < 0)
                 return ctl_fail(call->verb, CTL_FAILED, "cannot read %s: %s", call->options->folder,
                                 strerror(-r));

@@ -88,7 +88,7 @@ static void port_reloaded(void *userdata, const StoreConfig *config)
                 d->principals.loopback_roles = d->is_by_hand ? ROLE_ALL : ROLE_SUBMIT;
 }
 
-/* A folder that cannot be read changes nothing. */
+/* Without a folder there are no keys; one that cannot be read changes nothing. */
 static int port_reload_keys(void *userdata)
 {
         _cleanup_(key_folder_done) KeyFolder folder = {};

@@ -326,7 +326,7 @@ int key_folder_read(const char *path, KeyFolder *ret)
         int r = 0;
 
         if (!dir)
-                return errno == ENOENT ? 0 : -errno;
+                return errno == ENOENT ? KEY_FOLDER_MISSING : -errno;
         while (r == 0 && (r = folder_next(dir, &entry)) > 0)
                 r = add_entry(&folder, dirfd(dir), entry->d_name);
         if (r == 0 && folder.n_entries > 0)

@@ -58,5 +58,8 @@ typedef struct KeyFolder {
 
 void key_folder_done(KeyFolder *folder);
 /* All NAME.pub of a folder but router.pub; files that are at fault are listed with their error, and so is a
- * key that another name has. A folder that is missing is empty. 0 or -errno. */
+ * key that another name has. KEY_FOLDER_MISSING: then there are none; or -errno. */
+enum {
+        KEY_FOLDER_MISSING = 1,
+};
 int key_folder_read(const char *path, KeyFolder *ret) _warn_unused_;

@@ -292,6 +292,10 @@ class Keys(Case):
         made = json.loads(self.run_ctl("keys", "new", "site", "--role=submit", "--json", "--folder", keys, "--out", out).stdout)
         self.assertEqual((made["name"], made["file"], len(made["public"])), ("site", out, 40))
 
+    def test_a_folder_that_is_not_there(self):
+        done = self.run_ctl("keys", "list", "--folder", f"{self.folder}/none", expect=FAILED)
+        self.assertIn(f"there is no folder {self.folder}/none", done.stderr)
+
 
 class Wrong(Case):
     def test_no_router(self):

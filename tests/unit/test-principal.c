@@ -239,7 +239,7 @@ static void test_no_folder_is_no_key(void **state)
 {
         _cleanup_(key_folder_done) KeyFolder folder = {};
 
-        assert_int_equal(key_folder_read("/does/not/exist", &folder), 0);
+        assert_int_equal(key_folder_read("/does/not/exist", &folder), KEY_FOLDER_MISSING);
         assert_int_equal(folder.n_entries, 0);
 }
 
