@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# What all tools share: messages, the cache folder, locks, and Debian packages by section of packaging/dependencies.
+# What all tools share: messages, the cache folder, locks, build folders, and Debian packages by section of
+# packaging/dependencies.
 
 # A failing command ends a tool in a substitution as well.
 shopt -s inherit_errexit
@@ -64,6 +65,15 @@ lock_file() {
         printf '%s/lock/%s' "$CACHE" "$1"
 }
 
+# meson_folder FOLDER OPTION…: a build folder of this tree. Another clone may have used it: meson keeps one source
+# folder for a build folder.
+meson_folder() {
+        [ "$(cat "$1/source" 2>/dev/null)" != "$PROJECT" ] || return 0
+        rm -rf "$1"
+        meson setup "${@:2}" "$1" "$PROJECT"
+        echo "$PROJECT" >"$1/source"
+}
+
 # key_of: 16 hexadecimal digits of what stdin holds
 key_of() { sha256sum | cut -c1-16; }
 
@@ -76,5 +86,8 @@ cache_prune() {
                 [ -e "$path.busy" ] || rm -rf --one-file-system "$path"
         done
 }
+
+# end_children: for an EXIT trap, where what was started must not outlive who started it
+end_children() { pkill -TERM -P $BASHPID || true; }
 
 seconds_since() { echo $(($(date +%s) - $1)); }

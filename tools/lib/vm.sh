@@ -147,7 +147,7 @@ vm_run() {
         image=$(vm_image_ensure "$1")
         shift 2
         work=$(mktemp -d)
-        trap 'rm -rf "$work"' EXIT
+        trap 'end_children; rm -rf "$work"' EXIT
         vm_input "$work/input" "$@"
         mkfifo "$work/output"
         cat "$work/output" &
