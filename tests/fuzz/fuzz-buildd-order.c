@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Orders of a builder that was captured, and what the first process of a build says that was: against all of
- * buildd but the process and its scope. The input is a program: each byte a step, those behind it what it
- * needs. A build begins with what its plan says and nothing else, one at a time; what comes of it stays
- * within the plan's limits; an order gets at most one answer, the last word; no descriptor stays. */
+ * buildd but the process and its scope. A build begins with what its plan says and nothing else, one at a
+ * time; what comes of it stays within the plan's limits; an order gets at most one answer, the last word; no
+ * descriptor stays. */
 
 #include "order-peer.h"
 
@@ -11,35 +11,21 @@
 #include "rootless/confined.h"
 
 #include "basic/string-util.h"
-#include "shared/log.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define N_PEERS     3U
-#define N_STEPS_MAX 64U
-#define OUTPUT_MAX  70000U
-#define IMAGE_MAX   3000U
+#define OUTPUT_MAX 70000U
+#define IMAGE_MAX  3000U
 
 static struct World {
         Manager manager;
-        Peer peers[N_PEERS];
         int inside_fd; /* of the build that runs, as its first process has it */
         Scope *scope;
         bool is_woken, has_fault;
-        const uint8_t *data;
-        size_t size;
 } world;
-
-static uint8_t next(void)
-{
-        if (world.size == 0)
-                return 0;
-        world.size--;
-        return *world.data++;
-}
 
 /* The manager */
 
@@ -222,8 +208,9 @@ int cgroup_missing_controllers(const char *path, char **ret_missing)
 
 /* What comes out */
 
-static void expect_to_builder(Peer *peer, const Frame *frame)
+static void expect_to_builder(void *userdata, const Frame *frame)
 {
+        Peer *peer = userdata;
         FrameFile file;
 
         expect(!peer->is_answered);
@@ -255,23 +242,6 @@ static void expect_to_builder(Peer *peer, const Frame *frame)
         expect(peer->is_started && peer->output_size <= OUTPUT_MAX && peer->files_size <= IMAGE_MAX);
 }
 
-static bool read_all(void)
-{
-        bool is_more = false;
-        Frame frame;
-
-        for (size_t i = 0; i < N_PEERS; i++) {
-                Peer *peer = &world.peers[i];
-
-                is_more |= receive(peer->fd, &peer->in);
-                while (frame_parse(peer->in.data, peer->in.size, &frame) == 0) {
-                        expect_to_builder(peer, &frame);
-                        buffer_consume(&peer->in, frame_total_size(&frame));
-                }
-        }
-        return is_more;
-}
-
 static bool begin_next(void)
 {
         ListLink *first = list_first(&world.manager.waiting);
@@ -288,18 +258,10 @@ static void run(void)
         do
                 while (sd_event_run(world.manager.event, 0) > 0)
                         free_dead();
-        while (read_all() || begin_next());
+        while (read_peers(expect_to_builder) || begin_next());
 }
 
 /* Steps */
-
-static Peer *peer_next(void)
-{
-        Peer *peer = &world.peers[next() % N_PEERS];
-
-        peer_connect(peer, &world.manager.server);
-        return peer;
-}
 
 static void do_order(void)
 {
@@ -308,7 +270,7 @@ static void do_order(void)
                 "'track':'ruby','timestamp':1,'bases':%c,'network':%s,'limits':{'wall_usec':1000000,"
                 "'memory_bytes':16777216,'processes':8,'cpu_percent':100,'output_bytes':70000,"
                 "'written_bytes':1048576,'image_bytes':3000}}}";
-        Peer *peer = peer_next();
+        Peer *peer = next_peer(&world.manager.server);
         uint8_t how = next(), where = next(), with = next();
         char text[1024];
         size_t n;
@@ -320,12 +282,11 @@ static void do_order(void)
 
 static void do_blob(void)
 {
-        static const char *const files[] = { "/proc/self/exe", "/", "/dev/null" };
         static const char *const names[] = { "dockerfile", "context", "base", "bas" };
-        Peer *peer = peer_next();
+        Peer *peer = next_peer(&world.manager.server);
         uint8_t how = next();
         const char *name = names[how % 4];
-        _cleanup_close_ int fd = open(files[how / 4 % 4 % ARRAY_SIZE(files)], O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int fd = open_some(how / 4 % 4);
 
         say_frame(peer->fd, how & 64 ? FRAME_DATA : FRAME_BLOB, 0, name, strlen(name),
                   how & 32 ? -EBADF : fd);
@@ -333,18 +294,12 @@ static void do_blob(void)
 
 static void do_frame(void)
 {
-        Peer *peer = peer_next();
+        Peer *peer = next_peer(&world.manager.server);
         uint8_t type = next();
-        size_t size = MIN((size_t) next(), world.size);
+        size_t size;
+        const uint8_t *bytes = next_bytes(next(), &size);
 
-        say_frame(peer->fd, FRAME_ORDER + type % FRAME_ANSWER, 0, world.data, size, -EBADF);
-        world.data += size;
-        world.size -= size;
-}
-
-static void do_leave(void)
-{
-        peer_done(&world.peers[next() % N_PEERS]);
+        say_frame(peer->fd, FRAME_ORDER + type % FRAME_ANSWER, 0, bytes, size, -EBADF);
 }
 
 static void do_scope(void)
@@ -421,8 +376,6 @@ static void begin(void)
         list_init(&m->waiting);
         list_init(&m->dead);
         world.inside_fd = -EBADF;
-        for (size_t i = 0; i < N_PEERS; i++)
-                world.peers[i] = (Peer){ .fd = -EBADF };
         m->server = (OrderServer){ .event = m->event,
                                    .name = "buildd",
                                    .types = build_orders,
@@ -438,8 +391,6 @@ static void end(void)
         order_server_done(&m->server);
         free_dead();
         expect(!m->current && m->waiting.n_members == 0 && !world.scope && world.inside_fd < 0);
-        for (size_t i = 0; i < N_PEERS; i++)
-                peer_done(&world.peers[i]);
         sd_event_unref(m->event);
 }
 
@@ -447,20 +398,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static void (*const steps[])(void) = { do_order,  do_blob,   do_blob,  do_frame,   do_scope,
                                                do_inside, do_inside, do_leave, do_written, do_fault };
-        int fd = lowest_fd();
+        static const Play builds = { begin, run, end, steps, ARRAY_SIZE(steps) };
 
-        log_set_max_level(-1);
-        world = (struct World){ .data = data, .size = size };
-        begin();
-        for (size_t i = 0; i < N_STEPS_MAX && world.size > 0; i++) {
-                uint8_t step = next();
-
-                steps[step % 16 % ARRAY_SIZE(steps)]();
-                if (step < 128) /* else together with the next */
-                        run();
-        }
-        run();
-        end();
-        expect(lowest_fd() == fd);
+        world = (struct World){};
+        play(&builds, data, size);
         return 0;
 }

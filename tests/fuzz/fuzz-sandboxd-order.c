@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Orders of a worker that was captured, against all of sandboxd but the store's files and the container: any
  * sequence of connections, orders, frames and descriptors of theirs, and of what pipeline-init says
- * meanwhile. The input is a program: each byte a step, those behind it what it needs. An order gets at most
- * one answer, and it is the last word; pipeline-init is told what it takes, and nothing of the worker's
- * before the limits hold; what is held or in use is not removed; no descriptor stays. */
+ * meanwhile. An order gets at most one answer, and it is the last word; pipeline-init is told what it takes,
+ * and nothing of the worker's before the limits hold; what is held or in use is not removed; no descriptor
+ * stays. */
 
 #include "order-peer.h"
 
@@ -13,15 +13,12 @@
 #include "sandboxd/store-private.h"
 
 #include "basic/string-util.h"
-#include "shared/log.h"
 
 #include <stdio.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define N_PEERS     3U
-#define N_STEPS_MAX 64U
-#define HEX         "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd"
+#define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd"
 
 /* The other end of a sandbox's socket. */
 typedef struct Inside {
@@ -34,22 +31,11 @@ typedef struct Inside {
 static struct World {
         Manager manager;
         struct Store store;
-        Peer peers[N_PEERS];
         Inside inside; /* of the sandbox that was made last */
         Sandbox *sandbox;
         Child *child;
         bool limits_at_once, parks_at_once, is_deaf;
-        const uint8_t *data;
-        size_t size;
 } world;
-
-static uint8_t next(void)
-{
-        if (world.size == 0)
-                return 0;
-        world.size--;
-        return *world.data++;
-}
 
 /* The store: images whose digest ends in an even digit are there. */
 
@@ -296,8 +282,10 @@ int manager_profile(Manager *manager, const char *name, const SeccompPrograms **
 
 /* What comes out */
 
-static void expect_to_worker(Peer *peer, const Frame *frame)
+static void expect_to_worker(void *userdata, const Frame *frame)
 {
+        Peer *peer = userdata;
+
         expect(!peer->is_answered);
         switch (frame->type) {
         case FRAME_STARTED:
@@ -320,8 +308,9 @@ static void expect_to_worker(Peer *peer, const Frame *frame)
 }
 
 /* What the worker says may be refused inside; what the plan says is not, but names of results. */
-static void expect_to_init(Inside *inside, const Frame *frame)
+static void expect_to_init(void *userdata, const Frame *frame)
 {
+        Inside *inside = userdata;
         const char *error;
         Step step;
 
@@ -339,23 +328,9 @@ static void expect_to_init(Inside *inside, const Frame *frame)
 
 static bool read_all(void)
 {
-        bool is_more = receive(world.inside.fd, &world.inside.in);
-        Frame frame;
+        bool is_more = read_frames(world.inside.fd, &world.inside.in, expect_to_init, &world.inside);
 
-        while (frame_parse(world.inside.in.data, world.inside.in.size, &frame) == 0) {
-                expect_to_init(&world.inside, &frame);
-                buffer_consume(&world.inside.in, frame_total_size(&frame));
-        }
-        for (size_t i = 0; i < N_PEERS && !world.is_deaf; i++) {
-                Peer *peer = &world.peers[i];
-
-                is_more |= receive(peer->fd, &peer->in);
-                while (frame_parse(peer->in.data, peer->in.size, &frame) == 0) {
-                        expect_to_worker(peer, &frame);
-                        buffer_consume(&peer->in, frame_total_size(&frame));
-                }
-        }
-        return is_more;
+        return (!world.is_deaf && read_peers(expect_to_worker)) || is_more;
 }
 
 static void run(void)
@@ -367,14 +342,6 @@ static void run(void)
 }
 
 /* Steps */
-
-static Peer *peer_next(void)
-{
-        Peer *peer = &world.peers[next() % N_PEERS];
-
-        peer_connect(peer, &world.manager.server);
-        return peer;
-}
 
 static void do_order(void)
 {
@@ -390,7 +357,7 @@ static void do_order(void)
                 "{'order':'hold','digests':['sha256:" HEX "0%','sha256:" HEX "00']}",
                 "{'order':'images'}",
         };
-        Peer *peer = peer_next();
+        Peer *peer = next_peer(&world.manager.server);
         uint8_t what = next(), how = next(), where = next(), with = next();
         char text[1024], *digit;
         size_t n;
@@ -405,19 +372,18 @@ static void do_order(void)
 
 static void do_frame(void)
 {
-        Peer *peer = peer_next();
+        Peer *peer = next_peer(&world.manager.server);
         uint8_t type = next(), flags = next();
-        size_t size = MIN((size_t) next(), world.size);
+        size_t size;
+        const uint8_t *bytes = next_bytes(next(), &size);
 
-        say_frame(peer->fd, FRAME_ORDER + type % (_FRAME_TYPE_MAX - 1), flags % 2, world.data, size, -EBADF);
-        world.data += size;
-        world.size -= size;
+        say_frame(peer->fd, FRAME_ORDER + type % (_FRAME_TYPE_MAX - 1), flags % 2, bytes, size, -EBADF);
 }
 
 static void do_file(void)
 {
         static const char *const paths[] = { "a", "a/b", "../a", "/a", "" };
-        Peer *peer = peer_next();
+        Peer *peer = next_peer(&world.manager.server);
         uint8_t how = next();
         _cleanup_(buffer_done) Buffer out = {};
 
@@ -429,10 +395,9 @@ static void do_file(void)
 
 static void do_blob(void)
 {
-        static const char *const files[] = { "/proc/self/exe", "/", "/dev/null" };
-        Peer *peer = peer_next();
+        Peer *peer = next_peer(&world.manager.server);
         uint8_t how = next();
-        _cleanup_close_ int fd = open(files[how % ARRAY_SIZE(files)], O_RDONLY | O_CLOEXEC);
+        _cleanup_close_ int fd = open_some(how);
 
         say_frame(peer->fd, how & 64 ? FRAME_DATA : FRAME_BLOB, 0, "sha256:" HEX "00", how & 32 ? 70 : 71,
                   how & 16 ? -EBADF : fd);
@@ -440,18 +405,12 @@ static void do_blob(void)
 
 static void do_bytes(void)
 {
-        Peer *peer = peer_next();
-        size_t size = MIN((size_t) next(), world.size);
+        Peer *peer = next_peer(&world.manager.server);
+        size_t size;
+        const uint8_t *bytes = next_bytes(next(), &size);
 
         if (size > 0)
-                say(peer->fd, world.data, size, -EBADF);
-        world.data += size;
-        world.size -= size;
-}
-
-static void do_leave(void)
-{
-        peer_done(&world.peers[next() % N_PEERS]);
+                say(peer->fd, bytes, size, -EBADF);
 }
 
 static void do_init(void)
@@ -459,14 +418,10 @@ static void do_init(void)
         const InitExit end = { .stdout_size = 10000000, .stderr_size = 1000 };
         _cleanup_(buffer_done) Buffer out = {};
         uint8_t what = next();
-        size_t size = MIN((size_t) what / 8, world.size);
-        const uint8_t *bytes = world.data;
+        size_t size;
+        const uint8_t *bytes = next_bytes(what % 2 == 1 ? what / 8 : 0, &size);
         int r = 0;
 
-        if (what % 8 % 2 == 1) {
-                world.data += size;
-                world.size -= size;
-        }
         switch (what % 8) {
         case 0:
                 r = frame_append(&out, FRAME_STARTED, 0, NULL, 0, SIZE_MAX);
@@ -565,8 +520,6 @@ static void begin(void)
                                    .connections_max = m->config.connections_max,
                                    .userdata = m };
         world.inside.fd = -EBADF;
-        for (size_t i = 0; i < N_PEERS; i++)
-                world.peers[i] = (Peer){ .fd = -EBADF };
         expect(pool_init(&m->pool, &m->context, m->store) >= 0);
         expect(collector_init(&m->collector, m->event, m->store, &m->pool, &m->config) >= 0);
         expect(order_server_start(&m->server, NULL, 0) >= 0);
@@ -576,12 +529,12 @@ static void end(void)
 {
         Manager *m = &world.manager;
 
+        world.is_deaf = false;
+        run();
         order_server_done(&m->server);
         expect(world.store.n_installs == 0 && m->pool.running.n_members == 0);
         collector_done(&m->collector);
         pool_done(&m->pool);
-        for (size_t i = 0; i < N_PEERS; i++)
-                peer_done(&world.peers[i]);
         inside_done(&world.inside);
         safe_close(world.store.folder_fd);
         sd_event_unref(m->event);
@@ -591,21 +544,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static void (*const steps[])(void) = { do_order, do_order,   do_frame, do_file,  do_blob, do_bytes,
                                                do_init,  do_sandbox, do_child, do_leave, do_flood };
-        int fd = lowest_fd();
+        static const Play orders = { begin, run, end, steps, ARRAY_SIZE(steps) };
 
-        log_set_max_level(-1);
-        world = (struct World){ .data = data, .size = size };
-        begin();
-        for (size_t i = 0; i < N_STEPS_MAX && world.size > 0; i++) {
-                uint8_t step = next();
-
-                steps[step % 16 % ARRAY_SIZE(steps)]();
-                if (step < 128) /* else together with the next */
-                        run();
-        }
-        world.is_deaf = false;
-        run();
-        end();
-        expect(lowest_fd() == fd);
+        world = (struct World){};
+        play(&orders, data, size);
         return 0;
 }
