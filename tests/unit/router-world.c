@@ -269,12 +269,18 @@ Sent *world_next_of(World *w, const char *identity, PeerType type)
 
 /* Whole steps */
 
+void world_hello(World *w, const Principal *principal, const char *identity, const char *name,
+                 const char *topics, unsigned slots, const char *jobs, const char *unacknowledged)
+{
+        world_tell_as(w, principal, identity, PEER_HELLO,
+                      "{'version':1,'name':'%s','channel':'test_runners','topics':[%s],'slots':%u,'held':{},"
+                      "'jobs':[%s],'unacknowledged':[%s]}",
+                      name, topics, slots, jobs, unacknowledged);
+}
+
 void world_add_worker(World *w, const char *name, const char *topics, unsigned slots)
 {
-        world_tell(w, name, PEER_HELLO,
-                   "{'version':1,'name':'%s','channel':'test_runners','topics':[%s],'slots':%u,'held':{},"
-                   "'jobs':[],'unacknowledged':[]}",
-                   name, topics, slots);
+        world_hello(w, &w->workers, name, name, topics, slots, "", "");
         world_tell(w, name, PEER_CONFIGURED,
                    "{'held':{'ruby':{'v1':null,'v2':null},'python':{'v1':null}},'installing':{}}");
 }

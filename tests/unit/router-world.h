@@ -59,7 +59,11 @@ Sent *world_next(World *w, const char *identity);
 /* The next of a type, passing over others; NULL where there is none. */
 Sent *world_next_of(World *w, const char *identity, PeerType type);
 
-/* Workers: hello and configured of one that holds version v1 (and v2) of each of its tracks. */
+/* Workers: the hello of one in test_runners that holds nothing; `topics`, `jobs` and `unacknowledged` are
+ * what their JSON arrays have inside. */
+void world_hello(World *w, const Principal *principal, const char *identity, const char *name,
+                 const char *topics, unsigned slots, const char *jobs, const char *unacknowledged);
+/* Hello and configured of one that holds version v1 (and v2) of each of its tracks. */
 void world_add_worker(World *w, const char *name, const char *topics, unsigned slots);
 void world_outcome(World *w, const char *worker, const char *job, const char *token, unsigned code,
                    const char *more);

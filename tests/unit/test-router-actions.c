@@ -17,19 +17,12 @@ static int set_up(void **state)
         return expect_set_up(state, YAML);
 }
 
-static json_object *response(World *w, const char *client)
-{
-        return json_object_object_get(reply(w, client, 200), "response");
-}
-
 static void assert_versions(World *w, const char *track, const char *expected)
 {
-        json_object *versions, *got;
-
         world_ask(w, &w->operator, "config", "{'action':'current_config'}");
-        versions = json_object_object_get(response(w, "config"), "container_versions");
-        got = json_object_object_get(json_object_object_get(versions, "test_runners"), track);
-        assert_string_equal(json_object_to_json_string_ext(got, JSON_C_TO_STRING_PLAIN), expected);
+        assert_json(
+                json_object_object_get(at(response(w, "config"), "/container_versions/test_runners"), track),
+                expected);
 }
 
 static void deploy(World *w, const char *client, const char *track, const char *version)
@@ -38,6 +31,14 @@ static void deploy(World *w, const char *client, const char *track, const char *
                   "{'action':'deploy_container_version','channel':'test_runners','track_slug':'%s',"
                   "'new_version':'%s'}",
                   track, version);
+}
+
+static void unload(World *w, const char *client, const char *version)
+{
+        world_ask(w, &w->operator, client,
+                  "{'action':'unload_container_version','channel':'test_runners','track_slug':'ruby',"
+                  "'new_version':'%s'}",
+                  version);
 }
 
 /* The question that a worker was asked. */
@@ -50,12 +51,26 @@ static void query_of(World *w, const char *worker, PeerType type, char ret[17])
         (void) snprintf(ret, 17, "%s", text_of(sent->body, "query"));
 }
 
+static void resolved(World *w, const char *worker, const char *query, const char *digest)
+{
+        world_tell(w, worker, PEER_RESOLVED, "{'query':'%s','digest':'%s'}", query, digest);
+}
+
 static void resolve(World *w, const char *worker, const char *digest)
 {
         char query[17];
 
         query_of(w, worker, PEER_RESOLVE, query);
-        world_tell(w, worker, PEER_RESOLVED, "{'query':'%s','digest':'%s'}", query, digest);
+        resolved(w, worker, query, digest);
+}
+
+/* A worker is asked about a deploy, and cannot say. */
+static void fail_to_resolve(World *w, const char *worker, unsigned code, const char *error)
+{
+        char query[17];
+
+        query_of(w, worker, PEER_RESOLVE, query);
+        world_tell(w, worker, PEER_RESOLVED, "{'query':'%s','code':%u,'error':'%s'}", query, code, error);
 }
 
 /* Deploys */
@@ -73,14 +88,14 @@ static void test_a_deploy_is_resolved_saved_and_pushed(void **state)
         (void) world_next_of(w, "ruby-1", PEER_CONFIGURE);
         (void) world_next_of(w, "python-1", PEER_CONFIGURE);
         deploy(w, "a", "ruby", "v2");
-        assert_null(world_next(w, "a"));
+        assert_unanswered(w, "a");
         assert_versions(w, "ruby", "[\"v1\"]");
         resolve(w, "ruby-1", DIGEST_1);
         (void) reply(w, "a", 200);
         assert_versions(w, "ruby", "[\"v1\",\"v2\"]");
         sent = world_next_of(w, "any-1", PEER_CONFIGURE);
         assert_non_null(sent);
-        track = json_object_object_get(json_object_object_get(sent->body, "tracks"), "ruby");
+        track = at(sent->body, "/tracks/ruby");
         assert_non_null(strstr(json_object_to_json_string(track), DIGEST_1));
         assert_non_null(world_next_of(w, "ruby-1", PEER_CONFIGURE));
         assert_null(world_next_of(w, "python-1", PEER_CONFIGURE));
@@ -98,14 +113,14 @@ static void test_a_job_just_after_a_deploy_waits_for_its_version(void **state)
         resolve(w, "ruby-1", DIGEST_1);
         (void) reply(w, "a", 200);
         world_submit(w, "b", "1", "ruby", ",'container_version':'v2'");
-        assert_null(world_next_of(w, "ruby-1", PEER_JOB));
+        assert_given_nothing(w, "ruby-1");
         /* Said before it read what is deployed now. */
         world_tell(w, "ruby-1", PEER_CONFIGURED, "{'serial':1,'held':{'ruby':{'v1':null}},'installing':{}}");
-        assert_null(world_next_of(w, "ruby-1", PEER_JOB));
+        assert_given_nothing(w, "ruby-1");
         world_tell(
                 w, "ruby-1", PEER_CONFIGURED,
                 "{'serial':2,'held':{'ruby':{'v1':null}},'installing':{'ruby':{'v2':{'state':'queued'}}}}");
-        assert_null(world_next_of(w, "ruby-1", PEER_JOB));
+        assert_given_nothing(w, "ruby-1");
         world_tell(w, "ruby-1", PEER_CONFIGURED,
                    "{'serial':2,'held':{'ruby':{'v1':null,'v2':null}},'installing':{}}");
         assert_non_null(world_next_of(w, "ruby-1", PEER_JOB));
@@ -114,16 +129,13 @@ static void test_a_job_just_after_a_deploy_waits_for_its_version(void **state)
 static void test_an_unknown_version_changes_nothing(void **state)
 {
         World *w = *state;
-        char query[17];
 
         world_add_worker(w, "ruby-1", "'ruby'", 1);
         deploy(w, "a", "ruby", "nope");
-        query_of(w, "ruby-1", PEER_RESOLVE, query);
-        world_tell(w, "ruby-1", PEER_RESOLVED, "{'query':'%s','code':400,'error':'no such version'}", query);
+        fail_to_resolve(w, "ruby-1", 400, "no such version");
         reply(w, "a", 400);
         deploy(w, "a", "ruby", "nope");
-        query_of(w, "ruby-1", PEER_RESOLVE, query);
-        world_tell(w, "ruby-1", PEER_RESOLVED, "{'query':'%s','code':503,'error':'it is away'}", query);
+        fail_to_resolve(w, "ruby-1", 503, "it is away");
         reply(w, "a", 503);
         assert_versions(w, "ruby", "[\"v1\"]");
 }
@@ -147,8 +159,8 @@ static void test_deploys_side_by_side_lose_nothing(void **state)
         deploy(w, "b", "ruby", "v3");
         query_of(w, "ruby-1", PEER_RESOLVE, first);
         query_of(w, "ruby-1", PEER_RESOLVE, second);
-        world_tell(w, "ruby-1", PEER_RESOLVED, "{'query':'%s','digest':'" DIGEST_2 "'}", second);
-        world_tell(w, "ruby-1", PEER_RESOLVED, "{'query':'%s','digest':'" DIGEST_1 "'}", first);
+        resolved(w, "ruby-1", second, DIGEST_2);
+        resolved(w, "ruby-1", first, DIGEST_1);
         reply(w, "a", 200);
         reply(w, "b", 200);
         assert_versions(w, "ruby", "[\"v1\",\"v3\",\"v2\"]");
@@ -174,9 +186,9 @@ static void test_a_registry_that_says_nothing_is_503(void **state)
         world_add_worker(w, "ruby-1", "'ruby'", 1);
         deploy(w, "a", "ruby", "v2");
         for (int i = 0; i < 30; i++) {
-                assert_null(world_next(w, "a"));
+                assert_unanswered(w, "a");
                 world_pass(w, USEC_PER_SEC);
-                world_tell(w, "ruby-1", PEER_HEARTBEAT, "{'slots':1,'running':0}");
+                beat(w, "ruby-1", 1, 0);
         }
         reply(w, "a", 503);
 }
@@ -190,10 +202,10 @@ static void test_an_answer_of_another_worker_counts_for_nothing(void **state)
         world_add_worker(w, "any-1", "", 1);
         deploy(w, "a", "ruby", "v2");
         query_of(w, "ruby-1", PEER_RESOLVE, query);
-        world_tell(w, "any-1", PEER_RESOLVED, "{'query':'%s','digest':'" DIGEST_1 "'}", query);
-        assert_null(world_next(w, "a"));
+        resolved(w, "any-1", query, DIGEST_1);
+        assert_unanswered(w, "a");
         world_tell(w, "ruby-1", PEER_LISTED, "{'query':'%s','images':{}}", query);
-        assert_null(world_next(w, "a"));
+        assert_unanswered(w, "a");
 }
 
 static void test_update_replaces_and_unload_takes_away(void **state)
@@ -208,13 +220,9 @@ static void test_update_replaces_and_unload_takes_away(void **state)
         resolve(w, "ruby-1", DIGEST_2);
         reply(w, "a", 200);
         assert_versions(w, "ruby", "[\"v3\",\"v2\"]");
-        world_ask(w, &w->operator, "a",
-                  "{'action':'unload_container_version','channel':'test_runners','track_slug':'ruby',"
-                  "'new_version':'v3'}");
+        unload(w, "a", "v3");
         reply(w, "a", 200);
-        world_ask(w, &w->operator, "a",
-                  "{'action':'unload_container_version','channel':'test_runners','track_slug':'ruby',"
-                  "'new_version':'v3'}");
+        unload(w, "a", "v3");
         reply(w, "a", 400);
         assert_versions(w, "ruby", "[\"v2\"]");
 }
@@ -248,8 +256,7 @@ static void test_lists_come_from_a_worker(void **state)
         query_of(w, "ruby-1", PEER_LIST, query);
         world_tell(w, "ruby-1", PEER_LISTED, "{'query':'%s','images':{'" DIGEST_1 "':['v1','git-1']}}",
                    query);
-        assert_string_equal(json_object_to_json_string_ext(response(w, "a"), JSON_C_TO_STRING_PLAIN),
-                            "{\"list_images\":{\"" DIGEST_1 "\":[\"v1\",\"git-1\"]}}");
+        assert_json(response(w, "a"), "{\"list_images\":{\"" DIGEST_1 "\":[\"v1\",\"git-1\"]}}");
 }
 
 /* Questions */
@@ -268,10 +275,7 @@ static void test_deployment_check_is_honest(void **state)
                         world_tell(w, "any-1", PEER_CONFIGURED, "{'held':{},'installing':{}}");
                 }
                 world_ask(w, &w->loopback, "a", "%s", ask);
-                assert_string_equal(
-                        json_object_to_json_string_ext(json_object_object_get(response(w, "a"), "status"),
-                                                       JSON_C_TO_STRING_PLAIN),
-                        expected[i]);
+                assert_json(at(response(w, "a"), "/status"), expected[i]);
         }
 }
 
@@ -281,17 +285,14 @@ static void test_workers_are_described(void **state)
         json_object *channel, *worker;
 
         world_add_worker(w, "ruby-1", "'ruby','c'", 3);
-        world_tell(w, "late", PEER_HELLO,
-                   "{'version':1,'name':'late','channel':'test_runners','topics':[],'slots':1,'held':{},"
-                   "'jobs':[],'unacknowledged':[]}");
+        world_hello(w, &w->workers, "late", "late", "", 1, "", "");
         world_submit(w, "b", "1", "ruby", "");
         world_ask(w, &w->loopback, "a", "{'action':'current_worker_status'}");
-        channel = json_object_object_get(json_object_object_get(response(w, "a"), "workers_status"),
-                                         "test_runners");
+        channel = at(response(w, "a"), "/workers_status/test_runners");
         assert_int_equal(number_of(channel, "present_workers"), 2);
         assert_int_equal(number_of(channel, "online_workers"), 1);
         world_ask(w, &w->loopback, "a", "{'action':'describe_workers'}");
-        channel = json_object_object_get(response(w, "a"), "workers_info");
+        channel = at(response(w, "a"), "/workers_info");
         assert_int_equal(json_object_array_length(channel), 2);
         worker = json_object_array_get_idx(channel, 0);
         if (!json_object_get_boolean(json_object_object_get(worker, "online")))
@@ -300,7 +301,7 @@ static void test_workers_are_described(void **state)
         assert_int_equal(number_of(worker, "slots"), 3);
         assert_int_equal(number_of(worker, "running"), 1);
         world_ask(w, &w->loopback, "a", "{'action':'router_status'}");
-        worker = json_object_object_get(response(w, "a"), "router_status");
+        worker = at(response(w, "a"), "/router_status");
         assert_int_equal(number_of(worker, "running"), 1);
         assert_int_equal(number_of(worker, "queued"), 0);
 }
@@ -321,9 +322,7 @@ static void test_roles_are_asked_for(void **state)
         world_ask(w, &w->workers, "a", "{'action':'current_config'}");
         assert_non_null(strstr(text_of(detail(w, "a", 400), "error"), "role submit"));
         assert_int_equal(w->n_restarts, 0);
-        world_tell_as(w, &w->loopback, "liar", PEER_HELLO,
-                      "{'version':1,'name':'liar','channel':'test_runners','topics':[],'slots':1,'held':{},"
-                      "'jobs':[],'unacknowledged':[]}");
+        world_hello(w, &w->loopback, "liar", "liar", "", 1, "", "");
         assert_non_null(world_next_of(w, "liar", PEER_REFUSED));
 }
 
@@ -375,7 +374,7 @@ static void test_shapes_of_messages(void **state)
         world_say(w, &w->loopback, "a", many, ARRAY_SIZE(many));
         reply(w, "a", 502);
         world_say(w, &w->loopback, "a", NULL, 0);
-        assert_null(world_next(w, "a"));
+        assert_unanswered(w, "a");
         world_ask(w, &w->loopback, "a", "{'action':'current_config'} ");
         reply(w, "a", 200);
 }
@@ -414,10 +413,8 @@ static void test_requests_are_bounded_in_memory(void **state)
         /* All of them are one job, and so many ask for it. */
         assert_in_range(n, 100, 1000);
         assert_non_null(world_next_of(w, "ruby-1", PEER_JOB));
-        assert_null(world_next_of(w, "ruby-1", PEER_JOB));
+        assert_given_nothing(w, "ruby-1");
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, expect_tear_down)
 
 int main(void)
 {

@@ -25,31 +25,49 @@ static void settle(World *w, const char *worker)
         }
 }
 
-/* The key that a job was given out with. */
-static char *key_of(World *w, const char *worker, Given *ret)
+static void hello(World *w, const char *worker, const char *jobs, const char *unacknowledged)
 {
-        Sent *sent = world_next_of(w, worker, PEER_JOB);
-        char *key;
-
-        assert_non_null(sent);
-        key = strdup(text_of(sent->body, "resend_key"));
-        sent->is_taken = false;
-        *ret = given(w, worker);
-        return key;
-}
-
-static void hello(World *w, const char *worker, const char *topics, const char *jobs,
-                  const char *unacknowledged)
-{
-        world_tell(w, worker, PEER_HELLO,
-                   "{'version':1,'name':'%s','channel':'test_runners','topics':[%s],'slots':1,'held':{},"
-                   "'jobs':[%s],'unacknowledged':[%s]}",
-                   worker, topics, jobs, unacknowledged);
+        world_hello(w, &w->workers, worker, worker, string_after(worker, "ruby") ? "'ruby'" : "'python'", 1,
+                    jobs, unacknowledged);
 }
 
 static void configured(World *w, const char *worker)
 {
         world_tell(w, worker, PEER_CONFIGURED, "{'held':{'ruby':{'v1':null}},'installing':{}}");
+}
+
+/* What a worker says when it comes to a router: that nothing is under way, that it runs this job, or that it
+ * keeps its outcome. */
+
+static void arrive(World *w, const char *worker)
+{
+        hello(w, worker, "", "");
+        configured(w, worker);
+}
+
+static void arrive_running(World *w, const char *worker, const Given *g)
+{
+        _cleanup_free_ char *key = g->key[0] ? string_format(",'resend_key':'%s'", g->key) : strdup("");
+        _cleanup_free_ char *jobs = string_format("{'job':'%s','token':'%s'%s}", g->job, g->token, key);
+
+        hello(w, worker, jobs, "");
+        configured(w, worker);
+}
+
+static void arrive_keeping(World *w, const char *worker, const Given *g)
+{
+        _cleanup_free_ char *unacknowledged = string_format("'%s'", g->job);
+
+        hello(w, worker, "", unacknowledged);
+        configured(w, worker);
+}
+
+/* An outcome with the key of its request, as it is told to a router that may not know the job. */
+static void outcome_with_key(World *w, const char *worker, const Given *g, unsigned code)
+{
+        _cleanup_free_ char *more = string_format(",'resend_key':'%s'", g->key);
+
+        world_outcome(w, worker, g->job, g->token, code, more);
 }
 
 /* Sending again */
@@ -66,10 +84,9 @@ static void test_the_same_request_joins_its_running_job(void **state)
         world_submit(w, "c", "1", "ruby", ",'request_id':'x','resend':true,'execution_timeout':1");
         assert_int_equal(given(w, "ruby-1").wall_usec, USEC_PER_SEC); /* another request: another job */
         assert_given_nothing(w, "ruby-1");
-        end(w, "ruby-1", &g, 200);
-        reply(w, "a", 200);
+        finish(w, "a", &g, 200);
         assert_string_equal(text_of(reply(w, "b", 200), "request_id"), "other");
-        assert_null(world_next(w, "c"));
+        assert_unanswered(w, "c");
 }
 
 static void test_without_resend_each_request_is_a_job(void **state)
@@ -99,13 +116,9 @@ static void test_another_principal_joins_nothing(void **state)
 static void test_an_answer_is_kept(void **state)
 {
         World *w = *state;
-        Given g;
+        Given g = begin_job(w, RESEND);
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", RESEND);
-        g = given(w, "ruby-1");
-        end(w, "ruby-1", &g, 513);
-        reply(w, "a", 513);
+        finish(w, "a", &g, 513);
         world_submit(w, "a", "1", "ruby", RESEND);
         reply(w, "a", 513);
         assert_given_nothing(w, "ruby-1");
@@ -118,11 +131,8 @@ static void test_what_was_a_matter_of_the_moment_is_tried_anew(void **state)
 
         world_submit(w, "a", "1", "ruby", RESEND);
         reply(w, "a", 503);
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", RESEND);
-        g = given(w, "ruby-1");
-        end(w, "ruby-1", &g, 512);
-        reply(w, "a", 512);
+        g = begin_job(w, RESEND);
+        finish(w, "a", &g, 512);
         world_submit(w, "a", "1", "ruby", RESEND);
         given(w, "ruby-1");
 }
@@ -132,46 +142,31 @@ static void test_what_was_a_matter_of_the_moment_is_tried_anew(void **state)
 static void test_a_resend_after_a_restart_joins_the_running_job(void **state)
 {
         World *w = *state;
-        _cleanup_free_ char *key = NULL, *jobs = NULL;
-        Given g;
+        Given g = begin_job(w, RESEND);
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", RESEND);
-        key = key_of(w, "ruby-1", &g);
         world_restart_router(w, false);
-        jobs = string_format("{'job':'%s','token':'%s','resend_key':'%s'}", g.job, g.token, key);
-        hello(w, "ruby-1", "'ruby'", jobs, "");
-        configured(w, "ruby-1");
+        arrive_running(w, "ruby-1", &g);
         world_submit(w, "b", "1", "ruby", RESEND);
         world_submit(w, "c", "1", "ruby", RESEND);
         world_pass(w, USEC_PER_SEC);
         assert_given_nothing(w, "ruby-1");
-        end(w, "ruby-1", &g, 200);
-        reply(w, "b", 200);
+        finish(w, "b", &g, 200);
         reply(w, "c", 200);
-        assert_null(world_next(w, "b"));
+        assert_unanswered(w, "b");
 }
 
 static void test_a_resend_that_is_there_before_the_worker_joins_too(void **state)
 {
         World *w = *state;
-        _cleanup_free_ char *key = NULL, *jobs = NULL;
-        Given g;
+        Given g = begin_job(w, RESEND);
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", RESEND);
-        key = key_of(w, "ruby-1", &g);
         world_restart_router(w, false);
         world_submit(w, "b", "1", "ruby", RESEND);
-        hello(w, "ruby-2", "'ruby'", "", "");
-        configured(w, "ruby-2");
+        arrive(w, "ruby-2");
         assert_given_nothing(w, "ruby-2");
-        jobs = string_format("{'job':'%s','token':'%s','resend_key':'%s'}", g.job, g.token, key);
-        hello(w, "ruby-1", "'ruby'", jobs, "");
-        configured(w, "ruby-1");
-        assert_null(world_next(w, "b"));
-        end(w, "ruby-1", &g, 200);
-        reply(w, "b", 200);
+        arrive_running(w, "ruby-1", &g);
+        assert_unanswered(w, "b");
+        finish(w, "b", &g, 200);
         assert_given_nothing(w, "ruby-2");
         assert_non_null(world_next_of(w, "ruby-1", PEER_OUTCOME_ACK));
 }
@@ -179,19 +174,12 @@ static void test_a_resend_that_is_there_before_the_worker_joins_too(void **state
 static void test_a_resend_after_a_restart_finds_the_kept_outcome(void **state)
 {
         World *w = *state;
-        _cleanup_free_ char *key = NULL, *unacknowledged = NULL, *more = NULL;
-        Given g;
+        Given g = begin_job(w, RESEND);
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", RESEND);
-        key = key_of(w, "ruby-1", &g);
         world_restart_router(w, false);
         world_submit(w, "b", "1", "ruby", RESEND);
-        unacknowledged = string_format("'%s'", g.job);
-        hello(w, "ruby-1", "'ruby'", "", unacknowledged);
-        configured(w, "ruby-1");
-        more = string_format(",'resend_key':'%s'", key);
-        world_outcome(w, "ruby-1", g.job, g.token, 200, more);
+        arrive_keeping(w, "ruby-1", &g);
+        outcome_with_key(w, "ruby-1", &g, 200);
         assert_non_null(world_next_of(w, "ruby-1", PEER_OUTCOME_ACK));
         reply(w, "b", 200);
         world_submit(w, "c", "1", "ruby", RESEND);
@@ -207,12 +195,10 @@ static void test_a_resend_that_nobody_runs_is_run(void **state)
 
         world_restart_router(w, false);
         world_submit(w, "b", "1", "ruby", RESEND);
-        hello(w, "ruby-1", "'ruby'", "", "");
-        configured(w, "ruby-1");
+        arrive(w, "ruby-1");
         settle(w, "ruby-1");
         g = given(w, "ruby-1");
-        end(w, "ruby-1", &g, 200);
-        reply(w, "b", 200);
+        finish(w, "b", &g, 200);
 }
 
 static void test_after_a_restart_workers_are_waited_for(void **state)
@@ -222,9 +208,8 @@ static void test_after_a_restart_workers_are_waited_for(void **state)
         world_restart_router(w, false);
         world_submit(w, "a", "1", "ruby", "");
         world_submit(w, "b", "2", "python", "");
-        assert_null(world_next(w, "a"));
-        hello(w, "ruby-1", "'ruby'", "", "");
-        configured(w, "ruby-1");
+        assert_unanswered(w, "a");
+        arrive(w, "ruby-1");
         given(w, "ruby-1");
         settle(w, "ruby-1");
         reply(w, "b", 503);
@@ -236,28 +221,19 @@ static void test_after_a_restart_workers_are_waited_for(void **state)
 static void test_a_claim_for_another_track_counts_for_nothing(void **state)
 {
         World *w = *state;
-        _cleanup_free_ char *key = NULL, *jobs = NULL, *more = NULL;
-        Given g;
+        Given g = begin_job(w, RESEND);
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", RESEND);
-        key = key_of(w, "ruby-1", &g);
         world_restart_router(w, false);
-        jobs = string_format("{'job':'%s','token':'%s','resend_key':'%s'}", g.job, g.token, key);
-        hello(w, "python-1", "'python'", jobs, "");
-        configured(w, "python-1");
-        hello(w, "ruby-1", "'ruby'", "", "");
-        configured(w, "ruby-1");
+        arrive_running(w, "python-1", &g);
+        arrive(w, "ruby-1");
         world_submit(w, "b", "1", "ruby", RESEND);
-        more = string_format(",'resend_key':'%s'", key);
-        world_outcome(w, "python-1", g.job, g.token, 200, more);
-        assert_null(world_next(w, "b"));
+        outcome_with_key(w, "python-1", &g, 200);
+        assert_unanswered(w, "b");
         settle(w, "ruby-1");
         g = given(w, "ruby-1");
-        world_outcome(w, "python-1", g.job, g.token, 200, more);
-        assert_null(world_next(w, "b"));
-        end(w, "ruby-1", &g, 401);
-        reply(w, "b", 401);
+        outcome_with_key(w, "python-1", &g, 200);
+        assert_unanswered(w, "b");
+        finish(w, "b", &g, 401);
         world_submit(w, "c", "1", "ruby", RESEND);
         reply(w, "c", 401);
 }
@@ -265,16 +241,17 @@ static void test_a_claim_for_another_track_counts_for_nothing(void **state)
 static void test_what_runs_for_a_router_that_is_no_more_takes_a_slot(void **state)
 {
         World *w = *state;
+        const Given g = { .worker = "ruby-1",
+                          .job = "0123456789abcdef0123456789abcdef",
+                          .token = "0123456789abcdef" };
 
         world_restart_router(w, false);
-        hello(w, "ruby-1", "'ruby'", "{'job':'0123456789abcdef0123456789abcdef','token':'0123456789abcdef'}",
-              "");
-        configured(w, "ruby-1");
+        arrive_running(w, "ruby-1", &g);
         world_submit(w, "a", "1", "ruby", "");
         assert_given_nothing(w, "ruby-1");
-        world_outcome(w, "ruby-1", "0123456789abcdef0123456789abcdef", "0123456789abcdef", 200, "");
+        end(w, &g, 200);
         given(w, "ruby-1");
-        assert_null(world_next(w, "a"));
+        assert_unanswered(w, "a");
 }
 
 /* Workers that come back */
@@ -282,18 +259,11 @@ static void test_what_runs_for_a_router_that_is_no_more_takes_a_slot(void **stat
 static void test_a_worker_that_comes_back_keeps_its_job(void **state)
 {
         World *w = *state;
-        _cleanup_free_ char *jobs = NULL;
-        Given g;
+        Given g = begin_job(w, "");
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", "");
-        g = given(w, "ruby-1");
-        jobs = string_format("{'job':'%s','token':'%s'}", g.job, g.token);
-        hello(w, "ruby-1", "'ruby'", jobs, "");
-        configured(w, "ruby-1");
+        arrive_running(w, "ruby-1", &g);
         assert_given_nothing(w, "ruby-1");
-        end(w, "ruby-1", &g, 200);
-        reply(w, "a", 200);
+        finish(w, "a", &g, 200);
 }
 
 static void test_a_worker_that_comes_back_without_its_job_gets_it_anew(void **state)
@@ -303,26 +273,18 @@ static void test_a_worker_that_comes_back_without_its_job_gets_it_anew(void **st
         world_add_worker(w, "ruby-1", "'ruby'", 1);
         world_submit(w, "a", "1", "ruby", "");
         given(w, "ruby-1");
-        hello(w, "ruby-1", "'ruby'", "", "");
-        configured(w, "ruby-1");
+        arrive(w, "ruby-1");
         assert_int_equal(given(w, "ruby-1").attempt, 2);
 }
 
 static void test_an_unacknowledged_outcome_is_waited_for(void **state)
 {
         World *w = *state;
-        _cleanup_free_ char *unacknowledged = NULL;
-        Given g;
+        Given g = begin_job(w, "");
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", "");
-        g = given(w, "ruby-1");
-        unacknowledged = string_format("'%s'", g.job);
-        hello(w, "ruby-1", "'ruby'", "", unacknowledged);
-        configured(w, "ruby-1");
+        arrive_keeping(w, "ruby-1", &g);
         assert_given_nothing(w, "ruby-1");
-        end(w, "ruby-1", &g, 200);
-        reply(w, "a", 200);
+        finish(w, "a", &g, 200);
 }
 
 static void test_a_name_belongs_to_its_user(void **state)
@@ -331,37 +293,32 @@ static void test_a_name_belongs_to_its_user(void **state)
         Given g;
 
         world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_tell_as(w, &w->others, "thief", PEER_HELLO,
-                      "{'version':1,'name':'ruby-1','channel':'test_runners','topics':['ruby'],'slots':9,"
-                      "'held':{},'jobs':[],'unacknowledged':[]}");
+        world_hello(w, &w->others, "thief", "ruby-1", "'ruby'", 9, "", "");
         assert_non_null(world_next_of(w, "thief", PEER_REFUSED));
         world_submit(w, "a", "1", "ruby", "");
         g = given(w, "ruby-1");
         /* Nor does a connection whose identity is that of a worker speak for it. */
         world_tell_as(w, &w->others, "ruby-1", PEER_OUTCOME, "{'job':'%s','token':'%s','status_code':200}",
                       g.job, g.token);
-        assert_null(world_next(w, "a"));
+        assert_unanswered(w, "a");
         world_tell_as(w, &w->loopback, "ruby-1", PEER_OUTCOME, "{'job':'%s','token':'%s','status_code':200}",
                       g.job, g.token);
-        assert_null(world_next(w, "a"));
-        end(w, "ruby-1", &g, 200);
-        reply(w, "a", 200);
+        assert_unanswered(w, "a");
+        finish(w, "a", &g, 200);
 }
 
 static void test_who_says_no_hello_is_told_to(void **state)
 {
         World *w = *state;
 
-        world_tell(w, "ruby-1", PEER_HEARTBEAT, "{'slots':1,'running':0}");
+        beat(w, "ruby-1", 1, 0);
         assert_non_null(world_next_of(w, "ruby-1", PEER_REFUSED));
         world_tell(w, "ruby-1", PEER_HELLO,
                    "{'version':2,'name':'ruby-1','channel':'test_runners','topics':[],'slots':1,'held':{},"
                    "'jobs':[],'unacknowledged':[]}");
         assert_non_null(world_next_of(w, "ruby-1", PEER_REFUSED));
         world_ask(w, &w->operator, "c", "{'action':'describe_workers'}");
-        assert_int_equal(json_object_array_length(json_object_object_get(
-                                 json_object_object_get(reply(w, "c", 200), "response"), "workers_info")),
-                         0);
+        assert_int_equal(json_object_array_length(at(response(w, "c"), "/workers_info")), 0);
 }
 
 static void test_a_worker_that_leaves_finishes(void **state)
@@ -375,8 +332,7 @@ static void test_a_worker_that_leaves_finishes(void **state)
         world_tell(w, "ruby-1", PEER_GOODBYE, "{'reason':'it is being stopped'}");
         world_submit(w, "b", "2", "ruby", "");
         assert_given_nothing(w, "ruby-1");
-        end(w, "ruby-1", &g, 200);
-        reply(w, "a", 200);
+        finish(w, "a", &g, 200);
         assert_given_nothing(w, "ruby-1");
 }
 
@@ -385,21 +341,14 @@ static void test_a_worker_that_leaves_finishes(void **state)
 static void test_restart_workers_loses_nothing(void **state)
 {
         World *w = *state;
-        _cleanup_free_ char *jobs = NULL;
-        Given g;
+        Given g = begin_job(w, "");
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", "");
         world_submit(w, "b", "2", "ruby", "");
-        g = given(w, "ruby-1");
         world_ask(w, &w->operator, "c", "{'action':'restart_workers'}");
         reply(w, "c", 200);
         assert_non_null(world_next_of(w, "ruby-1", PEER_REFUSED));
-        jobs = string_format("{'job':'%s','token':'%s'}", g.job, g.token);
-        hello(w, "ruby-1", "'ruby'", jobs, "");
-        configured(w, "ruby-1");
-        end(w, "ruby-1", &g, 200);
-        reply(w, "a", 200);
+        arrive_running(w, "ruby-1", &g);
+        finish(w, "a", &g, 200);
         assert_given(w, "ruby-1", "2");
 }
 
@@ -408,9 +357,9 @@ static void test_forced_workers_begin_anew_once(void **state)
         World *w = *state;
 
         world_restart_router(w, true);
-        hello(w, "ruby-1", "'ruby'", "", "");
+        hello(w, "ruby-1", "", "");
         assert_non_null(world_next_of(w, "ruby-1", PEER_REFUSED));
-        hello(w, "ruby-1", "'ruby'", "", "");
+        hello(w, "ruby-1", "", "");
         assert_null(world_next_of(w, "ruby-1", PEER_REFUSED));
         configured(w, "ruby-1");
         world_submit(w, "a", "1", "ruby", "");
@@ -420,18 +369,14 @@ static void test_forced_workers_begin_anew_once(void **state)
 static void test_restart_router_comes_after_what_was_asked_before(void **state)
 {
         World *w = *state;
-        Given g;
+        Given g = begin_job(w, "");
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", "");
-        g = given(w, "ruby-1");
         world_ask(w, &w->operator, "c", "{'action':'restart_router'}");
         reply(w, "c", 200);
         world_submit(w, "b", "2", "ruby", "");
         world_pass(w, USEC_PER_SEC);
         assert_int_equal(w->n_restarts, 0);
-        end(w, "ruby-1", &g, 200);
-        reply(w, "a", 200);
+        finish(w, "a", &g, 200);
         world_pass(w, 0);
         assert_int_equal(w->n_restarts, 1);
 }
@@ -450,12 +395,10 @@ static void test_restart_router_does_not_wait_for_ever(void **state)
         for (int i = 0; i < 30; i++) {
                 assert_int_equal(w->n_restarts, 1);
                 world_pass(w, USEC_PER_SEC);
-                world_tell(w, "ruby-1", PEER_HEARTBEAT, "{'slots':1,'running':1}");
+                beat(w, "ruby-1", 1, 1);
         }
         assert_int_equal(w->n_restarts, 2);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, expect_tear_down)
 
 int main(void)
 {

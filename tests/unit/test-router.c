@@ -18,17 +18,12 @@ static int set_up(void **state)
         return expect_set_up(state, YAML);
 }
 
-/* Lets time pass with the workers' hearts beating. */
-static void live(World *w, usec_t span, const char *const *workers)
+/* Requests "1" to so many of client "a", for ruby. */
+static void submit_many(World *w, int n)
 {
-        for (usec_t done = 0; done < span; done += USEC_PER_SEC) {
-                world_pass(w, MIN(span - done, USEC_PER_SEC));
-                for (size_t i = 0; workers[i]; i++)
-                        world_tell(w, workers[i], PEER_HEARTBEAT, "{'slots':1,'running':1}");
-        }
+        for (int i = 0; i < n; i++)
+                world_submit(w, "a", (char[]){ (char) ('1' + i), 0 }, "ruby", "");
 }
-
-#define LIVE(w, span, ...) live(w, span, (const char *[]){ __VA_ARGS__, NULL })
 
 /* Routing */
 
@@ -76,8 +71,7 @@ static void test_least_recently_used_first(void **state)
 
                 world_submit(w, "a", "1", "ruby", "");
                 g = given(w, order[i]);
-                end(w, order[i], &g, 200);
-                reply(w, "a", 200);
+                finish(w, "a", &g, 200);
         }
 }
 
@@ -100,12 +94,11 @@ static void test_never_more_than_its_slots(void **state)
         Given first;
 
         world_add_worker(w, "ruby-1", "'ruby'", 2);
-        for (int i = 0; i < 4; i++)
-                world_submit(w, "a", (char[]){ (char) ('1' + i), 0 }, "ruby", "");
+        submit_many(w, 4);
         first = given(w, "ruby-1");
         assert_given(w, "ruby-1", "2");
         assert_given_nothing(w, "ruby-1");
-        end(w, "ruby-1", &first, 200);
+        end(w, &first, 200);
         assert_given(w, "ruby-1", "3");
         assert_given_nothing(w, "ruby-1");
 }
@@ -115,10 +108,10 @@ static void test_a_heartbeat_says_how_many_slots_there_are_now(void **state)
         World *w = *state;
 
         world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_tell(w, "ruby-1", PEER_HEARTBEAT, "{'slots':0,'running':0}");
+        beat(w, "ruby-1", 0, 0);
         world_submit(w, "a", "1", "ruby", "");
         assert_given_nothing(w, "ruby-1");
-        world_tell(w, "ruby-1", PEER_HEARTBEAT, "{'slots':1,'running':0}");
+        beat(w, "ruby-1", 1, 0);
         assert_given(w, "ruby-1", "1");
 }
 
@@ -127,10 +120,9 @@ static void test_the_queue_is_bounded(void **state)
         World *w = *state;
 
         world_add_worker(w, "ruby-1", "'ruby'", 1);
-        for (int i = 0; i < 5; i++)
-                world_submit(w, "a", (char[]){ (char) ('1' + i), 0 }, "ruby", "");
+        submit_many(w, 5);
         assert_int_equal(number_of(detail(w, "a", 503), "current_worker_count"), 1);
-        assert_null(world_next(w, "a"));
+        assert_unanswered(w, "a");
 }
 
 static void submit_as_operator(World *w, const char *id)
@@ -148,13 +140,12 @@ static void test_principals_take_turns(void **state)
         Given g;
 
         world_add_worker(w, "ruby-1", "'ruby'", 1);
-        for (int i = 0; i < 4; i++)
-                world_submit(w, "a", (char[]){ (char) ('1' + i), 0 }, "ruby", "");
+        submit_many(w, 4);
         submit_as_operator(w, "5");
         g = given(w, "ruby-1");
         assert_string_equal(g.id, "1");
         for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
-                end(w, "ruby-1", &g, 200);
+                end(w, &g, 200);
                 g = given(w, "ruby-1");
                 assert_string_equal(g.id, order[i]);
                 if (i == 0)
@@ -168,11 +159,10 @@ static void test_a_part_of_the_queue_is_for_others(void **state)
         World *w = *state;
 
         world_add_worker(w, "ruby-1", "'ruby'", 1);
-        for (int i = 0; i < 5; i++)
-                world_submit(w, "a", (char[]){ (char) ('1' + i), 0 }, "ruby", "");
+        submit_many(w, 5);
         detail(w, "a", 503);
         submit_as_operator(w, "6");
-        assert_null(world_next(w, "operator"));
+        assert_unanswered(w, "operator");
         submit_as_operator(w, "7");
         detail(w, "operator", 503);
 }
@@ -188,10 +178,10 @@ static void test_a_generic_worker_takes_the_oldest_of_any_track(void **state)
         world_submit(w, "b", "2", "python", "");
         world_pass(w, USEC_PER_MSEC);
         world_submit(w, "c", "3", "ruby", "");
-        end(w, "any-1", &g, 200);
+        end(w, &g, 200);
         g = given(w, "any-1");
         assert_string_equal(g.id, "2");
-        end(w, "any-1", &g, 200);
+        end(w, &g, 200);
         assert_given(w, "any-1", "3");
 }
 
@@ -199,9 +189,7 @@ static void test_nothing_before_it_is_configured(void **state)
 {
         World *w = *state;
 
-        world_tell(w, "ruby-1", PEER_HELLO,
-                   "{'version':1,'name':'ruby-1','channel':'test_runners','topics':['ruby'],'slots':1,"
-                   "'held':{},'jobs':[],'unacknowledged':[]}");
+        world_hello(w, &w->workers, "ruby-1", "ruby-1", "'ruby'", 1, "", "");
         world_submit(w, "a", "1", "ruby", "");
         assert_given_nothing(w, "ruby-1");
         world_tell(w, "ruby-1", PEER_CONFIGURED, "{'held':{'ruby':{'v1':null}},'installing':{}}");
@@ -221,7 +209,7 @@ static void test_who_holds_the_version_is_waited_for(void **state)
         world_submit(w, "b", "2", "ruby", "");
         g = given(w, "ruby-1");
         assert_given_nothing(w, "ruby-2");
-        end(w, "ruby-1", &g, 200);
+        end(w, &g, 200);
         assert_given(w, "ruby-1", "2");
         /* With the only one that has it gone, whoever is there is asked, and says that it has it not. */
         world_submit(w, "c", "3", "ruby", "");
@@ -255,7 +243,7 @@ static void test_waiting_ends_with_503(void **state)
         world_submit(w, "a", "1", "ruby", "");
         world_submit(w, "b", "2", "ruby", "");
         LIVE(w, 10 * USEC_PER_SEC - 1, "ruby-1");
-        assert_null(world_next(w, "b"));
+        assert_unanswered(w, "b");
         world_pass(w, 1);
         assert_int_equal(number_of(detail(w, "b", 503), "current_worker_count"), 1);
 }
@@ -264,22 +252,19 @@ static void test_waiting_ends_with_503(void **state)
 static void test_no_answer_ends_with_504_and_a_cancel(void **state)
 {
         World *w = *state;
-        Given g;
+        Given g = begin_job(w, "");
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", "");
-        g = given(w, "ruby-1");
         LIVE(w, 42 * USEC_PER_SEC - 1, "ruby-1");
-        assert_null(world_next(w, "a"));
+        assert_unanswered(w, "a");
         world_pass(w, 1);
         reply(w, "a", 504);
         assert_string_equal(text_of(world_next_of(w, "ruby-1", PEER_CANCEL)->body, "job"), g.job);
         /* Its slot is free when it says so, not before. */
         world_submit(w, "b", "2", "ruby", "");
         assert_given_nothing(w, "ruby-1");
-        end(w, "ruby-1", &g, 403);
+        end(w, &g, 403);
         assert_given(w, "ruby-1", "2");
-        assert_null(world_next(w, "a"));
+        assert_unanswered(w, "a");
 }
 
 static void test_a_request_may_say_when_504_is(void **state)
@@ -313,28 +298,24 @@ static void test_the_execution_timeout_is_capped(void **state)
 static void test_a_jump_of_the_clock_moves_no_deadline(void **state)
 {
         World *w = *state;
-        json_object *timing;
-        Given g;
+        Given g = begin_job(w, "");
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", "");
         world_submit(w, "b", "2", "ruby", "");
-        g = given(w, "ruby-1");
         w->realtime = 0;
         LIVE(w, 5 * USEC_PER_SEC, "ruby-1");
         w->realtime = 2 * UINT64_C(1700000000000000);
         LIVE(w, 5 * USEC_PER_SEC - 1, "ruby-1");
-        assert_null(world_next(w, "b"));
+        assert_unanswered(w, "b");
         world_pass(w, 1);
-        timing = json_object_object_get(json_object_object_get(reply(w, "b", 503), "context"), "timing");
-        assert_int_equal(number_of(timing, "duration_milliseconds"), 10000);
+        assert_int_equal(number_of(at(reply(w, "b", 503), "/context/timing"), "duration_milliseconds"),
+                         10000);
         w->realtime = 0;
         LIVE(w, 32 * USEC_PER_SEC - 1, "ruby-1");
-        assert_null(world_next(w, "a"));
+        assert_unanswered(w, "a");
         assert_given_nothing(w, "ruby-1");
         world_pass(w, 1);
         reply(w, "a", 504);
-        end(w, "ruby-1", &g, 403);
+        end(w, &g, 403);
         world_submit(w, "c", "3", "ruby", "");
         assert_given(w, "ruby-1", "3");
         /* One that says nothing is dead after the same time. */
@@ -352,18 +333,15 @@ static void test_a_jump_of_the_clock_moves_no_deadline(void **state)
 static void test_a_dead_workers_job_is_given_out_once_more(void **state)
 {
         World *w = *state;
-        Given g;
+        Given g = begin_job(w, "");
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", "");
-        g = given(w, "ruby-1");
         assert_int_equal(g.attempt, 1);
         world_pass(w, USEC_PER_SEC);
         world_add_worker(w, "ruby-2", "'ruby'", 1);
         LIVE(w, 3 * USEC_PER_SEC, "ruby-2");
         g = given(w, "ruby-2");
         assert_int_equal(g.attempt, 2);
-        assert_null(world_next(w, "a"));
+        assert_unanswered(w, "a");
         world_lose(w, "ruby-2");
         world_pass(w, 4 * USEC_PER_SEC);
         reply(w, "a", 510);
@@ -376,7 +354,7 @@ static void test_a_lost_job_that_nobody_takes_is_510(void **state)
         world_add_worker(w, "ruby-1", "'ruby'", 1);
         world_submit(w, "a", "1", "ruby", "");
         world_pass(w, 4 * USEC_PER_SEC);
-        assert_null(world_next(w, "a"));
+        assert_unanswered(w, "a");
         world_pass(w, 10 * USEC_PER_SEC);
         reply(w, "a", 510);
 }
@@ -408,16 +386,12 @@ static void test_a_worker_that_is_gone_when_it_is_given_a_job(void **state)
 static void test_a_failing_worker_is_as_a_dead_one(void **state)
 {
         World *w = *state;
-        Given g;
+        Given g = begin_job(w, "");
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", "");
-        g = given(w, "ruby-1");
-        end(w, "ruby-1", &g, 510);
+        end(w, &g, 510);
         g = given(w, "ruby-1");
         assert_int_equal(g.attempt, 2);
-        end(w, "ruby-1", &g, 510);
-        reply(w, "a", 510);
+        finish(w, "a", &g, 510);
 }
 
 static void test_a_worker_that_cannot_take_a_job_is_asked_again(void **state)
@@ -430,29 +404,24 @@ static void test_a_worker_that_cannot_take_a_job_is_asked_again(void **state)
         for (int i = 0; i < 3; i++) {
                 g = given(w, "ruby-1");
                 assert_int_equal(g.attempt, 1);
-                end(w, "ruby-1", &g, 503);
+                end(w, &g, 503);
                 assert_given_nothing(w, "ruby-1");
                 world_pass(w, USEC_PER_SEC);
         }
         g = given(w, "ruby-1");
-        end(w, "ruby-1", &g, 200);
-        reply(w, "a", 200);
+        finish(w, "a", &g, 200);
         world_submit(w, "b", "2", "ruby", "");
         for (int i = 0; i < 1000 && !world_next(w, "b"); i++) {
                 Sent *sent = world_next_of(w, "ruby-1", PEER_JOB);
 
-                world_tell(w, "ruby-1", PEER_HEARTBEAT, "{'slots':1,'running':0}");
+                beat(w, "ruby-1", 1, 0);
                 world_pass(w, 100 * USEC_PER_MSEC);
                 if (sent)
                         world_outcome(w, "ruby-1", text_of(sent->body, "job"), text_of(sent->body, "token"),
                                       503, "");
         }
         world_ask(w, &w->loopback, "c", "{'action':'router_status'}");
-        assert_int_equal(
-                number_of(json_object_object_get(json_object_object_get(reply(w, "c", 200), "response"),
-                                                 "router_status"),
-                          "queued"),
-                0);
+        assert_int_equal(number_of(at(response(w, "c"), "/router_status"), "queued"), 0);
 }
 
 /* Outcomes */
@@ -462,19 +431,16 @@ static void test_a_stale_attempt_counts_for_nothing(void **state)
         World *w = *state;
         Given first, second;
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", "");
-        first = given(w, "ruby-1");
+        first = begin_job(w, "");
         world_pass(w, 4 * USEC_PER_SEC);
         world_add_worker(w, "ruby-1", "'ruby'", 1);
         second = given(w, "ruby-1");
         assert_string_equal(first.job, second.job);
         assert_string_not_equal(first.token, second.token);
-        end(w, "ruby-1", &first, 200);
-        assert_null(world_next(w, "a"));
+        end(w, &first, 200);
+        assert_unanswered(w, "a");
         assert_non_null(world_next_of(w, "ruby-1", PEER_OUTCOME_ACK));
-        end(w, "ruby-1", &second, 200);
-        reply(w, "a", 200);
+        finish(w, "a", &second, 200);
 }
 
 static void test_an_outcome_for_anothers_job_counts_for_nothing(void **state)
@@ -486,12 +452,11 @@ static void test_an_outcome_for_anothers_job_counts_for_nothing(void **state)
         world_add_worker(w, "ruby-2", "'ruby'", 1);
         world_submit(w, "a", "1", "ruby", "");
         g = given(w, "ruby-1");
-        end(w, "ruby-2", &g, 200);
-        assert_null(world_next(w, "a"));
-        end(w, "ruby-1", &g, 200);
-        reply(w, "a", 200);
-        end(w, "ruby-1", &g, 200);
-        assert_null(world_next(w, "a"));
+        world_outcome(w, "ruby-2", g.job, g.token, 200, "");
+        assert_unanswered(w, "a");
+        finish(w, "a", &g, 200);
+        end(w, &g, 200);
+        assert_unanswered(w, "a");
 }
 
 static void test_a_malformed_outcome_is_the_workers_fault(void **state)
@@ -518,16 +483,13 @@ static void test_the_parts_are_the_reply(void **state)
 {
         World *w = *state;
         json_object *got;
-        Given g;
+        Given g = begin_job(w, ",'request_id':'q-7'");
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", ",'request_id':'q-7'");
-        g = given(w, "ruby-1");
-        end(w, "ruby-1", &g, 200);
+        end(w, &g, 200);
         got = reply(w, "a", 200);
         assert_string_equal(text_of(got, "request_id"), "q-7");
-        assert_int_equal(number_of(json_object_object_get(got, "response"), "x"), 1);
-        assert_int_equal(number_of(json_object_object_get(got, "context"), "y"), 2);
+        assert_int_equal(number_of(at(got, "/response"), "x"), 1);
+        assert_int_equal(number_of(at(got, "/context"), "y"), 2);
 }
 
 /* Cancelling */
@@ -543,25 +505,22 @@ static void test_cancel_reaches_the_worker(void **state)
         world_submit(w, "c", "other", "ruby", "");
         g = given(w, "ruby-1");
         world_ask(w, &w->operator, "d", "{'action':'cancel','id':'same'}");
-        assert_int_equal(number_of(json_object_object_get(reply(w, "d", 200), "response"), "cancelled"), 0);
+        assert_int_equal(number_of(response(w, "d"), "cancelled"), 0);
         world_ask(w, &w->loopback, "d", "{'action':'cancel','id':'same'}");
-        assert_int_equal(number_of(json_object_object_get(reply(w, "d", 200), "response"), "cancelled"), 2);
+        assert_int_equal(number_of(response(w, "d"), "cancelled"), 2);
         assert_string_equal(text_of(detail(w, "a", 403), "limit"), "cancelled");
         reply(w, "b", 403);
         assert_string_equal(text_of(world_next_of(w, "ruby-1", PEER_CANCEL)->body, "token"), g.token);
-        end(w, "ruby-1", &g, 403);
+        end(w, &g, 403);
         assert_given(w, "ruby-1", "other");
-        assert_null(world_next(w, "a"));
+        assert_unanswered(w, "a");
 }
 
 static void test_a_worker_that_does_not_cancel_begins_anew(void **state)
 {
         World *w = *state;
-        Given g;
+        Given g = begin_job(w, "");
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", "");
-        g = given(w, "ruby-1");
         world_ask(w, &w->loopback, "b", "{'action':'cancel','id':'1'}");
         LIVE(w, 4 * USEC_PER_SEC, "ruby-1");
         assert_non_null(world_next_of(w, "ruby-1", PEER_REFUSED));
@@ -569,25 +528,21 @@ static void test_a_worker_that_does_not_cancel_begins_anew(void **state)
         assert_given_nothing(w, "ruby-1");
         world_add_worker(w, "ruby-1", "'ruby'", 1);
         assert_given(w, "ruby-1", "2");
-        end(w, "ruby-1", &g, 200);
-        assert_null(world_next(w, "c"));
+        end(w, &g, 200);
+        assert_unanswered(w, "c");
 }
 
 static void test_a_version_unloaded_while_a_job_waits(void **state)
 {
         World *w = *state;
-        Given g;
+        Given g = begin_job(w, "");
 
-        world_add_worker(w, "ruby-1", "'ruby'", 1);
-        world_submit(w, "a", "1", "ruby", "");
         world_submit(w, "b", "2", "ruby", "");
-        g = given(w, "ruby-1");
         world_ask(w, &w->operator, "c",
                   "{'action':'unload_container_version','channel':'test_runners','track_slug':'ruby',"
                   "'new_version':'v1'}");
         reply(w, "c", 200);
-        end(w, "ruby-1", &g, 200);
-        reply(w, "a", 200);
+        finish(w, "a", &g, 200);
         reply(w, "b", 505);
         world_submit(w, "d", "3", "ruby", "");
         reply(w, "d", 505);
@@ -602,14 +557,11 @@ static void test_a_client_that_is_gone_harms_nobody(void **state)
         world_submit(w, "a", "1", "ruby", "");
         world_lose(w, "a");
         g = given(w, "ruby-1");
-        end(w, "ruby-1", &g, 200);
+        end(w, &g, 200);
         world_submit(w, "b", "2", "ruby", "");
         g = given(w, "ruby-1");
-        end(w, "ruby-1", &g, 200);
-        reply(w, "b", 200);
+        finish(w, "b", &g, 200);
 }
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, expect_tear_down)
 
 int main(void)
 {
