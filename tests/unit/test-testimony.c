@@ -1,72 +1,61 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "letter-frame.h"
+
 #include "sandboxd/testimony.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #define ALL (-1)
 
-/* A frame a letter. */
-static Frame frame_of(char what, Buffer *out)
+static void append_letter(char letter, Buffer *out)
 {
         static const char bytes[FRAME_PAYLOAD_MAX];
+        static const LetterFrame letters[] = {
+                { 'S', FRAME_STARTED, NULL, 0 },
+                { 'e', FRAME_ENDED, NULL, 0 },
+                { 'o', FRAME_STDOUT, bytes, 10 },
+                { 'O', FRAME_STDERR, bytes, FRAME_PAYLOAD_MAX },
+                { 'd', FRAME_DATA, bytes, 3 },
+                { 'D', FRAME_DATA, bytes, 5 },
+                { '0', FRAME_DATA, NULL, 0 },
+                { 'F', FRAME_FAILED, "no", 2 },
+                { 'A', FRAME_ANSWER, "{}", 2 },
+        };
+        static const struct {
+                char letter;
+                ResultState state;
+                uint64_t size;
+                const char *name;
+        } results[] = {
+                { 'r', RESULT_OK, 5, "results.json" },
+                { 'R', RESULT_OK, 101, "results.json" },
+                { 'm', RESULT_MISSING, UINT64_MAX, "other" },
+                { 'x', RESULT_OK, 1, "../results.json" },
+        };
         const InitExit end = { .wall_usec = 1 }, liar = { .written_size = UINT64_MAX };
-        Frame frame;
-        int r = -1;
 
-        switch (what) {
-        case 'S':
-                r = frame_append(out, FRAME_STARTED, 0, NULL, 0, SIZE_MAX);
-                break;
-        case 'e':
-                r = frame_append(out, FRAME_ENDED, 0, NULL, 0, SIZE_MAX);
-                break;
-        case 'o':
-                r = frame_append(out, FRAME_STDOUT, 0, bytes, 10, SIZE_MAX);
-                break;
-        case 'O':
-                r = frame_append(out, FRAME_STDERR, 0, bytes, FRAME_PAYLOAD_MAX, SIZE_MAX);
-                break;
-        case 'r':
-                r = frame_append_result(out, RESULT_OK, 5, "results.json", SIZE_MAX);
-                break;
-        case 'R':
-                r = frame_append_result(out, RESULT_OK, 101, "results.json", SIZE_MAX);
-                break;
-        case 'm':
-                r = frame_append_result(out, RESULT_MISSING, UINT64_MAX, "other", SIZE_MAX);
-                break;
-        case 'x':
-                r = frame_append_result(out, RESULT_OK, 1, "../results.json", SIZE_MAX);
-                break;
-        case 'd':
-                r = frame_append(out, FRAME_DATA, 0, bytes, 3, SIZE_MAX);
-                break;
-        case 'D':
-                r = frame_append(out, FRAME_DATA, 0, bytes, 5, SIZE_MAX);
-                break;
-        case '0':
-                r = frame_append(out, FRAME_DATA, 0, NULL, 0, SIZE_MAX);
-                break;
-        case 'E':
-                r = frame_append_exit(out, &end, SIZE_MAX);
-                break;
-        case 'L':
-                r = frame_append_exit(out, &liar, SIZE_MAX);
-                break;
-        case 'F':
-                r = frame_append(out, FRAME_FAILED, 0, "no", 2, SIZE_MAX);
-                break;
-        case 'A':
-                r = frame_append(out, FRAME_ANSWER, 0, "{}", 2, SIZE_MAX);
-                break;
-        }
-        assert_int_equal(r, 0);
-        assert_int_equal(frame_parse(out->data, out->size, &frame), 0);
-        return frame;
+        for (size_t i = 0; i < ARRAY_SIZE(results); i++)
+                if (results[i].letter == letter) {
+                        assert_int_equal(frame_append_result(out, results[i].state, results[i].size,
+                                                             results[i].name, SIZE_MAX),
+                                         0);
+                        return;
+                }
+        if (letter == 'E' || letter == 'L')
+                assert_int_equal(frame_append_exit(out, letter == 'E' ? &end : &liar, SIZE_MAX), 0);
+        else
+                append_letter_of(letters, ARRAY_SIZE(letters), letter, out);
+}
+
+static int take(Testimony *testimony, char letter)
+{
+        _cleanup_(buffer_done) Buffer out = {};
+        Frame frame;
+        Heard heard;
+
+        append_letter(letter, &out);
+        frame = only_frame(&out);
+        return testimony_take(testimony, &frame, &heard);
 }
 
 /* The place of the frame that is not taken. */
@@ -76,14 +65,9 @@ static int broken_at(const char *frames)
         const Plan plan = { .limits = { .output_bytes = 20, .result_bytes = 100 }, .results = names };
         Testimony testimony = { .plan = &plan, .is_told = true };
 
-        for (int i = 0; frames[i]; i++) {
-                _cleanup_(buffer_done) Buffer out = {};
-                Frame frame = frame_of(frames[i], &out);
-                Heard heard;
-
-                if (testimony_take(&testimony, &frame, &heard) != 0)
+        for (int i = 0; frames[i]; i++)
+                if (take(&testimony, frames[i]) != 0)
                         return i;
-        }
         return ALL;
 }
 
@@ -111,13 +95,10 @@ static void test_a_guest_that_nobody_asked_for(void **state)
 {
         const Plan plan = {};
         Testimony testimony = { .plan = &plan };
-        _cleanup_(buffer_done) Buffer out = {};
-        Frame frame = frame_of('S', &out);
-        Heard heard;
 
-        assert_int_equal(testimony_take(&testimony, &frame, &heard), TESTIMONY_BROKEN);
+        assert_int_equal(take(&testimony, 'S'), TESTIMONY_BROKEN);
         testimony.is_told = true;
-        assert_int_equal(testimony_take(&testimony, &frame, &heard), TESTIMONY_BROKEN);
+        assert_int_equal(take(&testimony, 'S'), TESTIMONY_BROKEN);
 }
 
 int main(void)
