@@ -3,6 +3,8 @@
 
 /* A build's work in a folder of its own, for fuzzers of the builder. */
 
+#include "fuzz.h"
+
 #include "builder/build-work.h"
 
 #include "basic/fd-util.h"
@@ -18,12 +20,6 @@
 #include <unistd.h>
 
 #define IMAGE_MAX 20000U
-
-static inline void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static BuilderSettings build_settings = {
         .sources = { (char *) "https://example.org/{track}" },

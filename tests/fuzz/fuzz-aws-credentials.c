@@ -2,16 +2,10 @@
 /* Answers of metadata and container endpoints, objects and single words: what was taken is
  * fit for headers. */
 
+#include "fuzz.h"
+
 #include "basic/string-util.h"
 #include "shared/aws-credentials.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 #define WORD_SIZE_MAX 64U
 

@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static Bytes frames;
 
 /* The service: says all at once. */

@@ -15,8 +15,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define OUTPUT_MAX 70000U
 #define IMAGE_MAX  3000U
 

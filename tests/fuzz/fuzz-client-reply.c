@@ -2,18 +2,12 @@
 /* What a router sends to a client: a reply has a status of three digits and is kept byte for byte; what is
  * none may say how far it is, and nothing else is taken. */
 
+#include "fuzz.h"
+
 #include "client/client.h"
 
 #include "basic/string-util.h"
 #include "proto/json-fields.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static void check_progress(const ClientReply *reply)
 {

@@ -2,17 +2,11 @@
 /* Whatever frames come: no step ever leads out of the input's folder or beyond what a file was said to hold,
  * nothing starts before all was said, and after a refusal or the start nothing is taken any more. */
 
+#include "fuzz.h"
+
 #include "init/conversation.h"
 
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static void check_step(const Conversation *c, const Step *step, uint64_t *left, bool *has_ended)
 {

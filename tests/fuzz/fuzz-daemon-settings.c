@@ -2,6 +2,8 @@
 /* sandbox.conf and build.conf: what was read, written as a file of every key, is read again as the same; a
  * file with a fault changes nothing. */
 
+#include "fuzz.h"
+
 #include "buildd/build-config.h"
 #include "sandboxd/config.h"
 
@@ -9,14 +11,6 @@
 #include "basic/string-util.h"
 
 #include <inttypes.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 /* Taken from every struct that has its parts in the same form. */
 #define NUMBER      "%" PRIu64 "\n"

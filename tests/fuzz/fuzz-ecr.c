@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Answers of ECR: a token that is fit for a header, lists whose digests are digests, errors with a name. */
 
+#include "fuzz.h"
+
 #include "basic/digest.h"
 #include "basic/string-util.h"
 #include "shared/aws-credentials.h"
 #include "shared/ecr.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static void check_token(const char *text, size_t size)
 {

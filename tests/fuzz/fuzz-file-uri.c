@@ -2,19 +2,13 @@
 /* What follows file://, of an input: the path, written as a URI again, is the same; and below a folder is
  * what is spelt below it. */
 
+#include "fuzz.h"
+
 #include "worker/file-uri.h"
 
 #include "basic/string-util.h"
 
 #include <stdio.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static void check_below(const char *path, const char *folder)
 {

@@ -2,19 +2,13 @@
 /* Whatever can be read as frames is written again to the same bytes, and what their payloads were read to,
  * too. */
 
+#include "fuzz.h"
+
 #include "proto/frame.h"
 
 #include <string.h>
 
 #define N_STRINGS_MAX 1024U
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static void expect_payload(const Buffer *out, const Frame *frame)
 {

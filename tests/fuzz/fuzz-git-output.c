@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 static Bytes listing;
 
 int git_run(const Work *work, const char *const *words, usec_t timeout_usec, size_t output_max,

@@ -2,17 +2,11 @@
 /* Configurations of images: what is accepted can be a guest's arguments, environment and folder, and is the
  * same after it went through the store's record. */
 
+#include "fuzz.h"
+
 #include "basic/digest.h"
 #include "basic/string-util.h"
 #include "sandboxd/image-record.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static void expect_same(char *const *a, char *const *b)
 {

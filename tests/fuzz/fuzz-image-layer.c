@@ -2,6 +2,8 @@
 /* Layers: the first byte says how the rest is packed. What comes out stays below the limit, and the scan
  * never reads beside what it was given, however it is cut into pieces. */
 
+#include "fuzz.h"
+
 #include "sandboxd/decompress.h"
 #include "sandboxd/tar-scan.h"
 
@@ -11,14 +13,6 @@
 #define ENTRIES_LIMIT 100U
 #define NAMES_LIMIT   4000U
 #define OVER          2001
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 typedef struct Layer {
         TarScan scan;

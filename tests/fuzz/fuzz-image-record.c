@@ -2,19 +2,13 @@
 /* image.json, as whoever unpacked an image may have written it: what was read, written and read again, is
  * the same, and what an answer says of it is an object of bounded size. */
 
+#include "fuzz.h"
+
 #include "sandboxd/image-record.h"
 
 #include "basic/digest.h"
 #include "basic/string-util.h"
 #include "proto/json-fields.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static void check_answer(const ImageRecord *record)
 {

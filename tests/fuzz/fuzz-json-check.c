@@ -2,11 +2,11 @@
 /* Whatever json_check() takes, an escaped copy of it is a valid string, and a place it
  * reports lies inside. */
 
+#include "fuzz.h"
+
 #include "proto/json-check.h"
 
 #include <stdint.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

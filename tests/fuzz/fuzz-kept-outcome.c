@@ -2,19 +2,13 @@
 /* A file with an outcome that the router has not acknowledged: what is read from it, written and read again,
  * is the same; and it has all that an outcome must have. */
 
+#include "fuzz.h"
+
 #include "worker/outcome-frames.h"
 
 #include "basic/string-util.h"
 
 #include <errno.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static void check_same(const Outcome *a, const Outcome *b)
 {

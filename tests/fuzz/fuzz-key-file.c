@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Files of keys: what is taken is whole, and what is wrong is told without a piece of the text. */
 
+#include "fuzz.h"
+
 #include "basic/string-util.h"
 #include "shared/key-file.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static bool is_key_or_nothing(const char *text)
 {

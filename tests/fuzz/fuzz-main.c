@@ -2,6 +2,8 @@
 /* Drives a fuzzer without an engine: gives it the empty input, and every file of the folder it is started
  * with, whole and cut short. */
 
+#include "fuzz.h"
+
 #include "basic/fd-util.h"
 #include "basic/io-util.h"
 
@@ -11,8 +13,6 @@
 #include <string.h>
 
 #define CORPUS_FILE_SIZE_MAX (16U * 1024U * 1024U)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* A copy of its own size, so that a sanitizer sees a read behind the end. */
 static void try(const char *data, size_t size)

@@ -2,19 +2,13 @@
 /* What a scraper sends: however it is cut into pieces, and whatever follows, its answer is one; and metrics
  * are for a GET of one of two pages. */
 
+#include "fuzz.h"
+
 #include "router/metrics-request.h"
 
 #include "basic/string-util.h"
 
 #define MIDDLE 100U
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static bool is_among(unsigned status)
 {

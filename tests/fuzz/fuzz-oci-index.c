@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Indexes of OCI layouts: every image once, its digest fit for a path. */
 
+#include "fuzz.h"
+
 #include "basic/digest.h"
 #include "basic/string-util.h"
 #include "shared/oci-layout.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

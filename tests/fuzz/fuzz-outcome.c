@@ -3,13 +3,13 @@
  * rest up to a NUL byte is the sandbox's answer, what follows is the guest's result, mapping and output at
  * once. */
 
+#include "fuzz.h"
+
 #include "worker/outcome-build.h"
 
 #include "proto/json-check.h"
 
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool is_json(const Buffer *part)
 {

@@ -2,13 +2,13 @@
 /* Whatever a worker or a router sends: what is taken can be written, and read again. The first byte chooses
  * the type, the rest is the body, up to a NUL byte, and parts. */
 
+#include "fuzz.h"
+
 #include "proto/peer-message.h"
 
 #include "proto/plan.h"
 
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define ROUND(type, name)                                                       \
         static void round_##name(json_object *body)                             \

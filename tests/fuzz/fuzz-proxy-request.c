@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Requests to the proxy of builds: what is passed on is one request, to the host that was found. */
 
+#include "fuzz.h"
+
 #include "basic/string-util.h"
 #include "egress/proxy-request.h"
 
 #include <strings.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

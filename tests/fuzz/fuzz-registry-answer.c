@@ -2,6 +2,8 @@
 /* A registry's answer, lines of its header, an empty one, its body: what it leads to is at the registry
  * itself, what it gives away is fit for a header, and its numbers have bounds. */
 
+#include "fuzz.h"
+
 #include "registry/distribution-answer.h"
 #include "registry/distribution.h"
 
@@ -15,14 +17,6 @@
 #define HEADER_SIZE_MAX   8192U
 #define RETRY_SECONDS_MAX 3600U
 #define DIGEST            "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static bool is_printable(const char *s)
 {

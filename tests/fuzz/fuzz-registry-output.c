@@ -2,20 +2,14 @@
 /* What pipeline-registry says, line by line: an answer has a status of three digits with a reason, or none
  * and what was asked for, in its form. */
 
+#include "fuzz.h"
+
 #include "shared/registry-output.h"
 
 #include "basic/digest.h"
 #include "basic/string-util.h"
 
 #define REASON_SHOWN_MAX 1600U /* 400 bytes, each as \xNN at most */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static void check_answer(const RegistryOutput *output)
 {

@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a registry says of who may ask, who we are there, and lists of images: the first byte chooses. */
 
+#include "fuzz.h"
+
 #include "registry/ask.h"
 #include "registry/challenge.h"
 #include "registry/login.h"
 
 #include "basic/digest.h"
 #include "basic/string-util.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 /* Whatever it says, the password goes to one of two hosts, over TLS. */
 static void read_challenge(char *text, size_t size)

@@ -2,13 +2,13 @@
 /* A reply around any JSON is JSON, and holds the response byte for byte. The first two bytes choose the
  * code; then, up to NUL bytes: the error, the context, the error's detail, the response. */
 
+#include "fuzz.h"
+
 #include "proto/reply.h"
 
 #include "proto/json-check.h"
 
 #include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static Bytes take(const uint8_t **data, size_t *size)
 {

@@ -2,12 +2,12 @@
 /* Whatever a client sends is a request, or has a code and a word about what is wrong; the canonical form of
  * a request is a fixed point. */
 
+#include "fuzz.h"
+
 #include "proto/request.h"
 
 #include "basic/string-util.h"
 #include "proto/json-check.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_canonical(const Request *request)
 {

@@ -4,6 +4,8 @@
  * questions that the core gave out can be said back to it, to the right and to the wrong one. The store
  * is one in memory. */
 
+#include "fuzz.h"
+
 #include "router/router.h"
 
 #include "basic/string-util.h"
@@ -13,8 +15,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define N_PEERS      6U
 #define N_LEARNT_MAX 8U

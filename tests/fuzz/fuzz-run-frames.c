@@ -2,19 +2,13 @@
 /* What sandboxd sends of a run: the first byte chooses the channel. A result is no larger than its limit and
  * whole, or it is none; a stream's beginning is kept; and an outcome comes of it. */
 
+#include "fuzz.h"
+
 #include "worker/run-frames.h"
 
 #include "basic/string-util.h"
 
 #define RESULT_SIZE 4096U
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static int take_all(RunFrames *frames, const uint8_t *data, size_t size)
 {

@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What S3 answers: pages and errors. Keys that pass the check are paths. */
 
+#include "fuzz.h"
+
 #include "basic/string-util.h"
 #include "shared/aws-sign.h"
 #include "worker/s3-list.h"
 #include "worker/s3-uri.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static void check_object(const S3Object *object)
 {

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* URIs of inputs, endpoints, and container endpoints: what was taken names one bucket, and no other host. */
 
+#include "fuzz.h"
+
 #include "basic/string-util.h"
 #include "shared/aws-fetch.h"
 #include "worker/s3-uri.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static void check_place(const S3Place *place)
 {

@@ -16,8 +16,6 @@
 
 #include <stdio.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define HEX "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd"
 
 /* The other end of a sandbox's socket. */

@@ -2,6 +2,8 @@
 /* A text is a profile or an error that says why; a small profile compiles for both architectures or says why
  * not. (Filters that were too large broke libseccomp's memory: GHSA-46fr, GHSA-2hqh.) */
 
+#include "fuzz.h"
+
 #include "sandboxd/seccomp-profile.h"
 
 #include <linux/filter.h>
@@ -9,8 +11,6 @@
 
 #define N_RULES_COMPILED 8U /* libseccomp takes its time */
 #define SIZE_COMPILED    4096U
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void compile(const SeccompProfile *profile, const char *architecture)
 {

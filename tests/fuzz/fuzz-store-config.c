@@ -2,6 +2,8 @@
 /* The router's file, as text and as a file that is changed. Whatever stands in it is read, or refused with a
  * place; a change to one track is there when the file is read again, and no other track has changed. */
 
+#include "fuzz.h"
+
 #include "router/store.h"
 
 #include "basic/io-util.h"
@@ -14,8 +16,6 @@
 #include <unistd.h>
 
 #define DIGEST "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool versions_are(const VersionList *a, const VersionList *b)
 {

@@ -2,20 +2,14 @@
 /* /etc/subuid: what was found stands there for this user; sharing it out gives away nothing else, and
  * nothing twice. */
 
+#include "fuzz.h"
+
 #include "rootless/identity.h"
 
 #include "basic/string-util.h"
 
 #define NAME "pipeline-sandbox"
 #define UID  977U
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 /* NAME:0*START:0*COUNT as a line of the text. */
 static bool line_says(const char *line, size_t size, const char *who, const uint32_t numbers[2])

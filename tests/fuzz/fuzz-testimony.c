@@ -4,6 +4,8 @@
  * no more than the plan allows goes on to the worker, in the order that was agreed, and how the bytes were
  * cut changes nothing. */
 
+#include "fuzz.h"
+
 #include "sandboxd/testimony.h"
 
 #include "basic/fd-util.h"
@@ -15,8 +17,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define OUTPUT_MAX 1000U
 #define RESULT_MAX 300U
 
@@ -25,12 +25,6 @@ static const Plan plan = {
         .limits = { .output_bytes = OUTPUT_MAX, .result_bytes = RESULT_MAX },
         .results = names,
 };
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 /* What came of all frames: for each what was heard, and what went on. */
 typedef struct Hearing {

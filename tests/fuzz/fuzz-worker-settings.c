@@ -3,6 +3,8 @@
  * command line. What was taken is fit for a path, an address or a command line, and what is handed to
  * another process is understood there as it was meant. */
 
+#include "fuzz.h"
+
 #include "builder/builder-settings.h"
 #include "worker/settings.h"
 
@@ -10,14 +12,6 @@
 #include "shared/aws-sign.h"
 
 #define VARIABLES_MAX 64U
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 /* The one that is looked at; as with getenv(), the first of a name counts. */
 static char **environment;

@@ -2,6 +2,8 @@
 /* Frames of ZAP, a line each, and who they let in: at each door by its own mechanism, as nobody else than
  * the frames say. */
 
+#include "fuzz.h"
+
 #include "router/zap-request.h"
 
 #include "basic/string-util.h"
@@ -12,14 +14,6 @@
 
 #define FRAMES_MAX 8U
 #define KEY        "abcdefghijklmnopqrstuvwxyz012345"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 static void check_address(const char *address)
 {

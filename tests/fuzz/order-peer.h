@@ -4,6 +4,8 @@
 /* What the fuzzers of orders have in common. The input is a program: each byte a step, those behind it what
  * it needs. Its peers are the other ends of orders' connections. */
 
+#include "fuzz.h"
+
 #include "basic/fd-util.h"
 #include "proto/frame.h"
 #include "rootless/connection.h"
@@ -17,12 +19,6 @@
 
 #define N_PEERS     3U
 #define N_STEPS_MAX 64U
-
-static inline void expect(bool condition)
-{
-        if (!condition)
-                abort();
-}
 
 /* The program */
 
