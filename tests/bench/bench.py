@@ -18,6 +18,10 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import sandbox
+import suite
+
 LOAD = sys.argv[1]  # the program bench-load
 IMAGE = sys.argv[2]  # the tiny image: the tar of a root file system
 N_TIMED = 200
@@ -27,16 +31,7 @@ PAUSE_MSEC = 100
 N_RATED = 1500
 N_CLIENTS = 16
 SLOTS = 4
-ENDPOINT = "ipc:///run/pipeline/router.sock"
-SANDBOX_CONF = pathlib.Path("/etc/pipeline/sandbox.conf")
-WORKER_CONF = pathlib.Path("/etc/pipeline/worker/bench-1.conf")
-INPUT = pathlib.Path("/var/lib/pipeline/input/bench")
-REQUEST = json.dumps({"action": "test_solution", "id": "bench", "track_slug": "bench", "exercise_slug": "noop",
-                      "s3_uri": f"file://{INPUT}/", "container_version": "v1"})
-
-
-def run(*command):
-    subprocess.run(command, check=True, stdout=sys.stderr)
+TRACK = "bench"
 
 
 def load(pause, *arguments):
@@ -46,7 +41,7 @@ def load(pause, *arguments):
 
 
 def jobs(clients, count, pause=0):
-    return load(pause, "jobs", ENDPOINT, REQUEST, clients, count)
+    return load(pause, "jobs", suite.UNIX, json.dumps(suite.job(TRACK, "noop")), clients, count)
 
 
 class Theirs:
@@ -56,11 +51,11 @@ class Theirs:
         self.folder = pathlib.Path(folder)
         rootfs = self.folder / "rootfs"
         rootfs.mkdir()
-        run("tar", "-C", str(rootfs), "-xf", IMAGE)
+        suite.run("tar", "-C", rootfs, "-xf", IMAGE)
         (rootfs / "mnt/exercism-iteration").mkdir(parents=True, exist_ok=True)
-        run("crun", "spec", "--bundle", str(self.folder))
+        suite.run("crun", "spec", "--bundle", self.folder)
         spec = json.loads((self.folder / "config.json").read_text())
-        where = "/mnt/exercism-iteration/"
+        where = suite.ITERATION
         spec["process"].update(terminal=False, cwd="/",
                                args=["/opt/test-runner/bin/run.sh", "noop", where, where])
         # No device rules: to load them crun raises RLIMIT_MEMLOCK, which a machine on some hosts may not.
@@ -74,9 +69,8 @@ class Theirs:
 
 
 def set_parked(number):
-    lines = [l for l in SANDBOX_CONF.read_text().splitlines() if not l.startswith("Parked=")]
-    SANDBOX_CONF.write_text("\n".join([*lines, f"Parked={number}", ""]))
-    run("systemctl", "restart", "pipeline-sandbox.service", "pipeline-worker@bench-1.service")
+    sandbox.configure(Parked=number)
+    suite.run("systemctl", "restart", f"pipeline-worker@{TRACK}-1.service")
     settle()
 
 
@@ -86,23 +80,13 @@ def settle():
     time.sleep(1)
 
 
-def prepare():
-    INPUT.mkdir(parents=True, exist_ok=True)
-    (INPUT / "solution").write_text("nothing\n")
-    WORKER_CONF.parent.mkdir(parents=True, exist_ok=True)
-    WORKER_CONF.write_text(f"SLOTS={SLOTS}\n")
-    run("pipelinectl", "push", "test_runners", "bench", "v1", IMAGE)
-    run("systemctl", "restart", "pipeline-worker@bench-1.service")
-    run("pipelinectl", "deploy", "--wait", "test_runners", "bench", "v1")
-
-
 def report(name, ours, theirs):
     print(f"{name:<16}{ours:10.2f}{theirs:10.2f}{ours / theirs:10.2f}", flush=True)
 
 
 def main():
-    prepare()
-    before = SANDBOX_CONF.read_text()
+    suite.install(TRACK, IMAGE, settings=f"SLOTS={SLOTS}\n")
+    before = sandbox.CONFIG.read_text()
     folder = tempfile.mkdtemp(prefix="bench-")
     try:
         theirs = Theirs(folder)
@@ -117,8 +101,8 @@ def main():
         set_parked(0)
         report("noop-cold-p50", jobs(1, N_TIMED, PAUSE_MSEC)[0], theirs.commands(1, N_TIMED, PAUSE_MSEC)[0])
     finally:
-        SANDBOX_CONF.write_text(before)
-        run("systemctl", "restart", "pipeline-sandbox.service")
+        sandbox.CONFIG.write_text(before)
+        suite.run("systemctl", "restart", sandbox.SERVICE)
         shutil.rmtree(folder)
     return os.EX_OK
 
