@@ -117,7 +117,7 @@ class Client:
     def check(self, number, request, expected, allowed, reply):
         if not reply:
             return f"{number}: no answer: {request}"
-        code, context = reply["status"]["status_code"], reply["context"]
+        code, context = suite.code(reply), reply["context"]
         with lock:
             codes[code] += 1
         if code not in allowed:
@@ -159,7 +159,7 @@ def kill(unit):
 def order(**members):
     client = suite.Client(suite.UNIX)
     try:
-        return client.send(**members).receive(15)["status"]["status_code"]
+        return suite.code(client.send(**members).receive(15))
     except TimeoutError:
         return None
     finally:
@@ -217,7 +217,7 @@ def check_after():
     for unit in SERVICES:
         if quiet("systemctl", "is-active", unit) != 0:
             faults.append(f"{unit} is not active")
-    journal = suite.run("journalctl", "-q", "-o", "cat", "--since", f"@{BEGAN:.0f}")
+    journal = suite.journal(f"--since=@{BEGAN:.0f}")
     for line in journal.splitlines():
         if "dumped" in line or "code=killed, status=6" in line or "Assertion" in line or "Sanitizer" in line:
             faults.append(f"in the journal: {line}")

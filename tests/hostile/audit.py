@@ -5,7 +5,6 @@ still being taken down, and then says what differs."""
 import os
 import pathlib
 import re
-import subprocess
 import time
 
 import sandbox
@@ -118,7 +117,7 @@ def shared_memory():
 
 
 def anonymous_memory(pid):
-    return int((sandbox.status(pid) or {}).get("RssAnon", "0 kB").split()[0]) << 10
+    return sandbox.kilobytes(pid, "RssAnon") << 10
 
 
 class Audit:
@@ -208,5 +207,4 @@ def differing(before, after):
 
 
 def journal_has(text):
-    return text in subprocess.run(["journalctl", "--no-pager", "-q", "--since", "-10min"], capture_output=True, text=True,
-                                  check=False).stdout
+    return text in suite.journal("--output=short", "--since=-10min", errors="replace")

@@ -53,7 +53,7 @@ class Hostile:
         self.wait_for_worker()
         images.remove(tar)
         self.good = self.ask(exercise="hello")
-        assert self.good["status"]["status_code"] == 200, self.good
+        assert suite.code(self.good) == 200, self.good
         self.good_beside = self.ask(exercise="beside")
         self.enforced = self.good["context"]["limits_enforced"]
         self.digest = self.good["context"]["digest"]
@@ -75,11 +75,7 @@ class Hostile:
         return suite.job(track, exercise, uri=uri or self.input, **more)
 
     def ask(self, exercise, **more):
-        client = suite.Client()
-        try:
-            return client.ask(**self.job(exercise, **more))
-        finally:
-            client.close()
+        return suite.ask(**self.job(exercise, **more))
 
     def together(self, *exercises):
         clients = [suite.Client().send(**self.job(exercise)) for exercise in exercises]
@@ -95,7 +91,7 @@ class Hostile:
                 reply = self.ask(exercise="hello", timeout=20)
             except TimeoutError:
                 continue
-            if reply["status"]["status_code"] == 200:
+            if suite.code(reply) == 200:
                 return reply["response"] == self.good["response"]
             time.sleep(0.3)
         return False
@@ -104,7 +100,7 @@ class Hostile:
         """The first answer takes its time where all is emulated."""
         for _ in range(30):
             reply = self.ask(exercise="hello")
-            if reply["status"]["status_code"] == 200:
+            if suite.code(reply) == 200:
                 return
             time.sleep(1)
         raise TimeoutError(f"{reply}\n{suite.run('systemctl', 'status', f'pipeline-worker@{TRACK}-1')}")
@@ -113,7 +109,7 @@ class Hostile:
 
     def judge(self, case, reply):
         """What is wrong with a reply."""
-        code, detail = reply["status"]["status_code"], reply["context"].get("error_detail", {})
+        code, detail = suite.code(reply), reply["context"].get("error_detail", {})
         invocation = reply["context"].get("invocation", {})
         if code not in choices(case.code):
             yield f"{code} instead of {case.code}: {json.dumps(detail)[:300]}"

@@ -6,12 +6,10 @@ import contextlib
 import dataclasses
 import json
 import os
-import pathlib
 import random
 import shutil
 import signal
 import socket
-import subprocess
 import tarfile
 import time
 import typing
@@ -47,22 +45,20 @@ class Special:
 
 def push(track, tar, *options):
     """The exit status and the words of the deploy; or of the push, where not even that is done."""
-    pushed = subprocess.run(["pipelinectl", "push", "test_runners", track, "v1", str(tar), *options], capture_output=True,
-                            text=True, check=False)
+    pushed = suite.ctl("push", "test_runners", track, "v1", tar, *options)
     if pushed.returncode != 0:
         return None, pushed.stderr
     worker = f"pipeline-worker@{track}-1.service"
     suite.run("systemctl", "start", worker)
-    done = subprocess.run(["pipelinectl", "deploy", "--wait", "--timeout", "60s", "test_runners", track, "v1"],
-                          capture_output=True, text=True, check=False)
+    done = suite.ctl("deploy", "--wait", "--timeout", "60s", "test_runners", track, "v1")
     return done.returncode, done.stdout + done.stderr
 
 
 def forget(track, kept):
     """Takes away all that came with an image, so that the audit finds nothing of it; `kept`: the suite's own."""
-    subprocess.run(["pipelinectl", "undeploy", "test_runners", track, "v1"], capture_output=True, check=False)
+    suite.ctl("undeploy", "test_runners", track, "v1")
     suite.run("systemctl", "stop", f"pipeline-worker@{track}-1.service")
-    subprocess.run(["pipelinectl", "rm", "test_runners", track, "v1"], capture_output=True, check=False)
+    suite.ctl("rm", "test_runners", track, "v1")
     shutil.rmtree(f"/var/lib/pipeline-worker/{track}-1", ignore_errors=True)
     for digest in sandbox.ask(order="images")["images"]:
         if digest != kept:
@@ -79,7 +75,7 @@ def image_case(entries=(), run=None, exercise="hello", code=512, refused_with=""
             if deployed is None:
                 return f"not pushed: {text}"
             reply = hostile.ask(track="image", exercise=exercise)
-            got = reply["status"]["status_code"]
+            got = suite.code(reply)
             if got != code:
                 return f"{got} instead of {code}: {json.dumps(reply)[:400]}"
             if refused_with and (deployed == 0 or refused_with not in text + json.dumps(reply)):
@@ -144,7 +140,7 @@ def other_addresses(hostile):
                 "file:///etc/", "file:///proc/self/environ", f"file://{suite.INPUT}/../", f"file://{suite.INPUT}/hostile/../../",
                 "file://169.254.169.254/share/", "s3://169.254.169.254/x/", "dict://127.0.0.1:6379/info"):
         reply = hostile.ask(exercise="hello", uri=uri)
-        if reply["status"]["status_code"] not in (400, 512) or "root:" in json.dumps(reply):
+        if suite.code(reply) not in (400, 512) or "root:" in json.dumps(reply):
             return f"{uri}: {json.dumps(reply)[:300]}"
     for folder in ("root", "no-such-folder"):
         reply = hostile.ask(exercise="hello", uri=f"file:///{folder}/")
@@ -160,7 +156,7 @@ def endless_programs(hostile):
     """No request can ask for a run without an end, nor for a longer one than the track's."""
     for asked in (0, -1, 1e9, "3", 1e-400):
         reply = hostile.ask(exercise="hello", execution_timeout=asked)
-        if reply["status"]["status_code"] != 400:
+        if suite.code(reply) != 400:
             return f"{asked}: {json.dumps(reply)[:300]}"
     value = hostile.ask(exercise="hello", execution_timeout=80000)["context"]["limits"]["wall_milliseconds"]
     return None if value == 60000 else f"a limit of {value} ms"
@@ -176,22 +172,37 @@ def levels(hostile):
 # Whose fault it was
 
 
+def kill_meanwhile(hostile, unit, moment):
+    """A service is killed when a job has been under way for a moment: the job's client."""
+    client = suite.Client().send(**hostile.job("M2", execution_timeout=10))
+    time.sleep(moment)
+    os.kill(suite.main_pid(unit), signal.SIGKILL)
+    return client
+
+
 def killed(unit):
     def case(hostile):
         """The job may be given out once more, or end with the suite's fault; never with the guest's."""
         for moment in MOMENTS:
-            client = suite.Client().send(**hostile.job("M2", execution_timeout=10))
-            time.sleep(moment)
-            os.kill(suite.main_pid(unit.format(hostile.track)), signal.SIGKILL)
+            client = kill_meanwhile(hostile, unit.format(hostile.track), moment)
             reply = client.receive(90)
             client.close()
-            code = reply["status"]["status_code"]
+            code = suite.code(reply)
             if not hostile.wait_until_good():
                 return f"killed after {moment} s: no good answer came any more"
             if code != 200 and code not in INFRASTRUCTURE:
                 return f"killed after {moment} s: {json.dumps(reply)[:300]}"
         return None
     return case
+
+
+def router_killed(hostile):
+    """The client asks anew, as clients do; the next answer is a good one."""
+    for moment in MOMENTS:
+        kill_meanwhile(hostile, "pipeline-router.service", moment).close()
+        if not hostile.wait_until_good():
+            return f"killed after {moment} s: no good answer came any more"
+    return None
 
 
 def codes(hostile):
@@ -206,7 +217,7 @@ def codes(hostile):
         for n, client in zip(ends, clients):
             reply = client.receive()
             client.close()
-            got = reply["status"]["status_code"], reply["context"].get("error_detail", {}).get("limit")
+            got = suite.code(reply), reply["context"].get("error_detail", {}).get("limit")
             if got != CODES[n]:
                 return f"{got} instead of {CODES[n]}: {json.dumps(reply)[:400]}"
     hostile.say(f"     {BORDER_RUNS} runs, each answered by its own code")
@@ -364,17 +375,5 @@ SPECIAL = [
       for b in KERNEL_BORDERS],
     Special("M2-sandboxd", "sandboxd is killed meanwhile", killed("pipeline-sandbox.service"), ends_daemons=True),
     Special("M2-worker", "the worker is killed meanwhile", killed("pipeline-worker@{}-1.service"), ends_daemons=True),
-    Special("M2-router", "the router is killed meanwhile", lambda hostile: router_killed(hostile), ends_daemons=True),
+    Special("M2-router", "the router is killed meanwhile", router_killed, ends_daemons=True),
 ]
-
-
-def router_killed(hostile):
-    """The client asks anew, as clients do; the next answer is a good one."""
-    for moment in MOMENTS:
-        client = suite.Client().send(**hostile.job("M2", execution_timeout=10))
-        time.sleep(moment)
-        os.kill(suite.main_pid("pipeline-router.service"), signal.SIGKILL)
-        client.close()
-        if not hostile.wait_until_good():
-            return f"killed after {moment} s: no good answer came any more"
-    return None

@@ -5,8 +5,6 @@ import os
 import pathlib
 import subprocess
 import tempfile
-import time
-import unittest
 
 import suite
 
@@ -100,41 +98,31 @@ def tear_down():
     daemon.wait()
 
 
-def code(reply):
-    return reply["status"]["status_code"]
+def left_of_builds():
+    return [*pathlib.Path("/var/lib/pipeline-build/cache").glob("*/work"),
+            *pathlib.Path("/var/lib/pipeline-builder/any-1").glob("build-*")]
 
 
-class Case(unittest.TestCase):
-    def ask(self, **members):
-        client = suite.Client(suite.UNIX)
-        self.addCleanup(client.close)
-        return client.ask(**members)
-
+class Case(suite.Case):
     def build(self, track, reference, **more):
-        return self.ask(action="build_container", track_slug=track, channel="test_runners", git_reference=reference,
-                        **more)
+        return suite.ask(action="build_container", track_slug=track, channel="test_runners", git_reference=reference,
+                         **more)
 
     def deploy(self, track, version):
-        reply = self.ask(action="deploy_container_version", channel="test_runners", track_slug=track,
-                         new_version=version)
-        self.assertEqual(code(reply), 200, reply)
+        reply = suite.ask(action="deploy_container_version", channel="test_runners", track_slug=track,
+                          new_version=version)
+        self.assertEqual(suite.code(reply), 200, reply)
         self.assertIn(version, reply["response"]["container_versions"]["test_runners"][track])
 
     def message_of(self, track, version):
-        reply = self.ask(**suite.job(track, "two-fer", version=version))
-        self.assertEqual(code(reply), 200, reply)
+        reply = suite.ask(**suite.job(track, "two-fer", version=version))
+        self.assertEqual(suite.code(reply), 200, reply)
         return reply["response"]["message"]
 
     def images(self, track):
-        return self.ask(action="list_available_containers", channel="test_runners",
-                        track_slug=track)["response"]["list_images"]
+        return suite.ask(action="list_available_containers", channel="test_runners",
+                         track_slug=track)["response"]["list_images"]
 
     def assert_nothing_is_left(self):
         self.assertEqual(suite.scopes("pipeline-build"), [])
-        for _ in range(100):
-            left = [*pathlib.Path("/var/lib/pipeline-build/cache").glob("*/work"),
-                    *pathlib.Path("/var/lib/pipeline-builder/any-1").glob("build-*")]
-            if not left:
-                return
-            time.sleep(0.1)
-        self.fail(f"a build left {left}")
+        suite.wait_until(lambda: not left_of_builds(), tell=left_of_builds)

@@ -4,10 +4,8 @@ where a web server answers at each; and one on this machine, at its own addresse
 
 import os
 import pathlib
-import socket
 import subprocess
 import tempfile
-import time
 
 import suite
 
@@ -47,7 +45,7 @@ class Internet:
                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         for address in (*ADDRESSES, OWN):
             for port in PORTS:
-                wait_for(address, port)
+                suite.wait_for_port(port, address)
 
     def stop(self):
         for server in self.servers:
@@ -57,13 +55,3 @@ class Internet:
         suite.run("ip", "link", "delete", "out")
         suite.run("ip", "netns", "delete", NAMESPACE)
         self.folder.cleanup()
-
-
-def wait_for(address, port):
-    for _ in range(100):
-        try:
-            socket.create_connection((address, port), 5).close()
-            return
-        except ConnectionRefusedError:
-            time.sleep(0.1)
-    raise TimeoutError(f"{address} port {port}")

@@ -11,13 +11,14 @@ import struct
 
 import suite
 
-SOCKET = "/run/pipeline/sandbox.sock"
-STORE = pathlib.Path("/var/lib/pipeline-sandbox")
+# Both may be those of a service that was started by hand.
+SOCKET = os.environ.get("PIPELINE_SANDBOX", "/run/pipeline/sandbox.sock")
+STORE = pathlib.Path(os.environ.get("PIPELINE_STORE", "/var/lib/pipeline-sandbox"))
 RUNTIME = pathlib.Path("/run/pipeline-sandbox")
 CONFIG = pathlib.Path("/etc/pipeline/sandbox.conf")
 SERVICE = "pipeline-sandbox.service"
 USER = "pipeline-sandbox"
-ORDER, FILE, DATA, INPUT_END, STARTED, STDOUT, ANSWER = 1, 3, 4, 5, 14, 15, 20
+ORDER, BLOB, FILE, DATA, INPUT_END, STARTED, STDOUT, ANSWER = 1, 2, 3, 4, 5, 14, 15, 20
 LIMITS = {"wall_usec": 20_000_000, "memory_bytes": 64 << 20, "processes": 32, "cpu_percent": 100, "output_bytes": 65536,
           "result_bytes": 65536, "written_bytes": 8 << 20, "inodes": 1024, "open_files": 256}
 
@@ -55,10 +56,17 @@ class Order:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         self.socket.close()
 
-    def send(self, kind, payload=b""):
-        self.socket.sendall(struct.pack("<IHH", len(payload), kind, 0) + payload)
+    def send(self, kind, payload=b"", fd=None):
+        message = struct.pack("<IHH", len(payload), kind, 0) + payload
+        if fd is None:
+            self.socket.sendall(message)
+        else:
+            socket.send_fds(self.socket, [message], [fd])
 
     def receive(self):
         """The next frame: kind, payload."""
@@ -87,10 +95,16 @@ class Order:
             written += frame[1] if frame[0] == STDOUT else b""
         return written
 
+    def answer(self):
+        """The JSON of the next frame, which is the answer."""
+        kind, payload = self.receive()
+        assert kind == ANSWER, kind
+        return json.loads(payload)
+
 
 def ask(**body):
     with Order(body) as order:
-        return order.until(ANSWER)
+        return order.answer()
 
 
 def plan(image, *arguments, limits=None, **more):
@@ -130,6 +144,12 @@ def status(pid):
     except (FileNotFoundError, ProcessLookupError):
         return None
     return dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+
+
+def kilobytes(pid, *fields):
+    """The sum of these of /proc/PID/status, 0 where it is gone."""
+    said = status(pid) or {}
+    return sum(int(said.get(field, "0 kB").split()[0]) for field in fields)
 
 
 def name(pid):

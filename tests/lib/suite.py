@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the tests in the machine and in the virtual machine share: a client, workers, images."""
+"""What the tests in the machine and in the virtual machine share: clients, workers, images, units."""
 
+import contextlib
 import functools
 import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import tarfile
 import tempfile
 import time
+import unittest
 
 import zmq
 
 TCP = "tcp://127.0.0.1:5555"
 UNIX = "ipc:///run/pipeline/router.sock"
+ROUTER_FILE = pathlib.Path("/var/lib/pipeline-router/router.yml")
 INPUT = pathlib.Path("/var/lib/pipeline/input")
 ITERATION = "/mnt/exercism-iteration/"
 GUESTS = pathlib.Path(__file__).resolve().parent.parent / "guests"
@@ -49,6 +53,26 @@ class Client:
         self.socket.close()
 
 
+def ask(endpoint=UNIX, **members):
+    """The reply to one request, by a client of its own."""
+    with contextlib.closing(Client(endpoint)) as client:
+        return client.ask(**members)
+
+
+def code(reply):
+    return reply["status"]["status_code"]
+
+
+class Case(unittest.TestCase):
+    def keep(self, thing):
+        """It is closed when the test has ended."""
+        self.addCleanup(thing.close)
+        return thing
+
+    def client(self, endpoint=UNIX):
+        return self.keep(Client(endpoint))
+
+
 def wait_until(true, seconds=15, tell=str):
     """Until true() is so; who waits in vain is told by tell() what was there instead."""
     end = time.monotonic() + seconds
@@ -58,9 +82,24 @@ def wait_until(true, seconds=15, tell=str):
         time.sleep(0.1)
 
 
+def wait_for_port(port, address="127.0.0.1"):
+    """Until somebody listens there."""
+    def is_open():
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection((address, port), 5).close()
+            return True
+        return False
+    wait_until(is_open, tell=lambda: f"nobody listens at {address} port {port}")
+
+
 def run(*command, **options):
     return subprocess.run([str(c) for c in command], check=True, text=True, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, **options).stdout
+
+
+def ctl(*arguments, **options):
+    """pipelinectl, where it may fail: the completed process."""
+    return subprocess.run(["pipelinectl", *map(str, arguments)], capture_output=True, text=True, check=False, **options)
 
 
 def write_input(name, files):
@@ -138,11 +177,11 @@ def install(track, image, version="v1", channel="test_runners", worker=None, set
 
 def set_limits(channel="test_runners", times=None, **settings):
     """Settings of all tracks of a channel, in the router's file while nothing is deployed yet."""
-    path = pathlib.Path("/var/lib/pipeline-router/router.yml")
-    text = path.read_text()
+    text = ROUTER_FILE.read_text()
     assert "\nworkers: {}\n" in text, text
     said = {"workers": {channel: {"settings": settings}}, **({"times": times} if times else {})}
-    path.write_text(text.replace("\nworkers: {}\n", "\n" + "".join(f"{k}: {json.dumps(v)}\n" for k, v in said.items())))
+    ROUTER_FILE.write_text(text.replace("\nworkers: {}\n",
+                                        "\n" + "".join(f"{k}: {json.dumps(v)}\n" for k, v in said.items())))
     run("systemctl", "reload", "pipeline-router.service")
 
 
@@ -159,8 +198,27 @@ def scopes(user="pipeline-sandbox"):
     return [name for name in names if not is_launcher(name)]
 
 
+def workers():
+    """Those that the router knows."""
+    return json.loads(run("pipelinectl", "workers", "--json"))["workers_info"]
+
+
+def journal(*options, **more):
+    """The messages that these options of journalctl choose."""
+    return run("journalctl", "--quiet", "--no-pager", "--output=cat", *options, **more)
+
+
+def unit_property(unit, name):
+    return run("systemctl", "show", "-P", name, unit).strip()
+
+
+def status_of(unit):
+    """What the unit says of itself."""
+    return unit_property(unit, "StatusText")
+
+
 def main_pid(unit):
-    return int(run("systemctl", "show", "-P", "MainPID", unit))
+    return int(unit_property(unit, "MainPID"))
 
 
 def has_ended(pid):

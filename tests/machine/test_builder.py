@@ -15,8 +15,9 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import sandbox
 import suite
-from builds import BUILDER, DOCKERFILE, ENVIRONMENT, GIT, SETTINGS, SOURCE, Case, Repository, code, configure, runner, set_up, tear_down
+from builds import BUILDER, DOCKERFILE, ENVIRONMENT, GIT, SETTINGS, SOURCE, Case, Repository, configure, runner, set_up, tear_down
 from internet import METADATA, NEIGHBOUR, OWN, PRIVATE, PUBLIC, SHARED, Internet
+from suite import code
 
 
 def setUpModule():
@@ -31,8 +32,7 @@ def begin(track, **more):
     """A build that is under way; its client."""
     client = suite.Client(suite.UNIX)
     client.send(action="build_container", track_slug=track, channel="test_runners", git_reference="main", **more)
-    while not suite.scopes("pipeline-build"):
-        time.sleep(0.1)
+    suite.wait_until(lambda: suite.scopes("pipeline-build"), 60)
     return client
 
 
@@ -88,7 +88,7 @@ class Building(Case):
         one, other = self.build("same", "main"), self.build("again", commit)
         self.assertEqual((code(one), code(other)), (200, 200), (one, other))
         self.assertEqual(one["response"]["digest"], other["response"]["digest"])
-        said = suite.run("journalctl", "--output=cat", f"PIPELINE_JOB={other['context']['job']}")
+        said = suite.journal(f"PIPELINE_JOB={other['context']['job']}")
         for line in ("STEP 4/5: RUN chmod 0755 bin/run.sh", "Build .* runs in pipeline-build-", "is built"):
             self.assertRegex(said, line)
 
@@ -128,16 +128,15 @@ class Building(Case):
         Repository("empty").commit({"Dockerfile": "FROM localhost/test_runners/base:v1\nCOPY Dockerfile /x\n"})
         reply = self.build("empty", "main")
         self.assertEqual(code(reply), 513, reply)
-        self.assertEqual(code(self.ask(action="list_available_containers", channel="test_runners",
-                                       track_slug="empty")), 400)
+        self.assertEqual(code(suite.ask(action="list_available_containers", channel="test_runners",
+                                        track_slug="empty")), 400)
 
     def test_a_cancelled_build_ends_and_leaves_nothing(self):
         Repository("endless").commit(runner("x", DOCKERFILE + "RUN sleep 1000\n"))
         client = begin("endless", id="endless")
-        self.assertEqual(self.ask(action="cancel", id="endless")["response"], {"cancelled": 1})
+        self.assertEqual(suite.ask(action="cancel", id="endless")["response"], {"cancelled": 1})
         self.assertEqual(code(client.receive()), 403)
-        while suite.scopes("pipeline-build"):
-            time.sleep(0.1)
+        suite.wait_until(lambda: not suite.scopes("pipeline-build"), 60)
         self.assert_nothing_is_left()
 
 
@@ -166,11 +165,7 @@ class Layers(Case):
 
     def becomes(self, read, wanted):
         """Layers are settled after the answer."""
-        for _ in range(100):
-            if read() == wanted:
-                return
-            time.sleep(0.1)
-        self.assertEqual(read(), wanted)
+        suite.wait_until(lambda: read() == wanted, tell=read)
 
     def test_of_one_track(self):
         self.bound("TrackCache=1M")
@@ -214,7 +209,7 @@ class Disk(Case):
         self.assert_nothing_is_left()
 
 
-class ByHand(unittest.TestCase):
+class ByHand(suite.Case):
     """Router and builder that anybody started, the builder with services of its own."""
 
     USER, ADDRESS = "by-hand", "tcp://127.0.0.1:5999"
@@ -258,8 +253,7 @@ class ByHand(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn(f"chmod o+x {closed}", done.stderr)
         self.start("pipeline-builder", "listen", "mine", f"{self.ADDRESS}/builders", "builder")
-        client = suite.Client(self.ADDRESS)
-        self.addCleanup(client.close)
+        client = self.client(self.ADDRESS)
         for _ in range(100):
             reply = client.ask(action="build_container", track_slug="byhand", channel="test_runners", git_reference="main")
             if code(reply) != 503:
@@ -291,7 +285,7 @@ esac | nc -w 20 127.0.0.1 3128 | tr -d '\\r' | sed -n '1s/[^ ]* \\([0-9]*\\).*/\
         Repository(track).commit(runner("x", DOCKERFILE + "COPY ask /bin/ask\nRUN chmod 0755 /bin/ask\n" + asks, ask=ask))
         reply = self.build(track, "main")
         self.assertEqual(code(reply), 200, reply)
-        log = suite.run("journalctl", "--output=cat", "--identifier=pipeline-builder", f"PIPELINE_TRACK={track}")
+        log = suite.journal("--identifier=pipeline-builder", f"PIPELINE_TRACK={track}")
         return dict(zip(targets, [line.split(" ", 1)[1].strip() for line in log.splitlines() if line.startswith("answer ")]))
 
     def test_what_is_public_is_reached(self):
@@ -306,7 +300,7 @@ esac | nc -w 20 127.0.0.1 3128 | tr -d '\\r' | sed -n '1s/[^ ]* \\([0-9]*\\).*/\
         blobs = pathlib.Path("/var/lib/pipeline/registry/test_runners/fetches/blobs/sha256")
         config = json.loads((blobs / digest).read_text())["config"]["digest"].removeprefix("sha256:")
         self.assertNotIn("proxy", str(json.loads((blobs / config).read_text())["config"]).lower())
-        said = suite.run("journalctl", "--output=cat", "--unit=pipeline-egress", "PIPELINE_HOST=files.example.org")
+        said = suite.journal("--unit=pipeline-egress", "PIPELINE_HOST=files.example.org")
         self.assertIn("files.example.org port 80: connected", said)
 
     def test_what_is_not_public_is_refused(self):
@@ -341,14 +335,11 @@ esac | nc -w 20 127.0.0.1 3128 | tr -d '\\r' | sed -n '1s/[^ ]* \\([0-9]*\\).*/\
         reply = self.build("held", "main", execution_timeout=10)
         self.assertEqual(code(reply), 401, reply)
         self.assert_nothing_is_left()
-        said = suite.run("journalctl", "--output=cat", "--unit=pipeline-egress", f"PIPELINE_JOB={reply['context']['job']}")
+        said = suite.journal("--unit=pipeline-egress", f"PIPELINE_JOB={reply['context']['job']}")
         self.assertIn("203.0.113.10 port 443: connected", said)
         main = suite.main_pid("pipeline-egress.service")
-        for _ in range(100):
-            if not pathlib.Path(f"/proc/{main}/task/{main}/children").read_text():
-                return
-            time.sleep(0.1)
-        self.fail("a connection outlived its build")
+        children = pathlib.Path(f"/proc/{main}/task/{main}/children")
+        suite.wait_until(lambda: not children.read_text(), tell=lambda: "a connection outlived its build")
 
     def test_nobody_is_root_or_has_a_capability_of_the_host(self):
         Repository("rights").commit(runner("x", DOCKERFILE + (

@@ -3,7 +3,6 @@
 """The canary of the installed services: while the OCI runtime fails, a worker takes no jobs and its unit's status says
 why; when it is mended the worker takes them again by itself. And a channel or track that has none."""
 
-import json
 import pathlib
 import re
 import sys
@@ -17,7 +16,6 @@ import suite
 TRACK = "canary"
 CHANNEL = "representers"
 UNIT = f"pipeline-worker@{TRACK}-1.service"
-ROUTER_FILE = pathlib.Path("/var/lib/pipeline-router/router.yml")
 # What is said of the suite; no other code may come of a sandbox that is out of order.
 INFRASTRUCTURE = (500, 503, 504, 510, 511, 512)
 ILL = rf"^takes no jobs: the canary of {TRACK} v1 ended with (500|510|512)\b.*\w"
@@ -29,7 +27,7 @@ def setUpModule():
     config = sandbox.CONFIG.read_text()
     image = suite.image_of_program(suite.GUESTS / "guest.c", program="/opt/representer/bin/run.sh")
     suite.install(TRACK, image, channel=CHANNEL, settings=f"CHANNEL={CHANNEL}\n")
-    router_file = ROUTER_FILE.read_text()
+    router_file = suite.ROUTER_FILE.read_text()
 
 
 def tearDownModule():
@@ -37,7 +35,7 @@ def tearDownModule():
 
 
 def status():
-    return suite.run("systemctl", "show", "-P", "StatusText", UNIT).strip()
+    return suite.status_of(UNIT)
 
 
 def is_taking():
@@ -45,7 +43,7 @@ def is_taking():
 
 
 def journal(since):
-    return suite.run("journalctl", "--quiet", "--output=cat", f"--unit={UNIT}", f"--since=@{since:.6f}")
+    return suite.journal(f"--unit={UNIT}", f"--since=@{since:.6f}")
 
 
 def restart_sandbox(text):
@@ -69,11 +67,11 @@ def set_canary(channel=None, track=None):
         text = add_setting(text, CHANNEL, f"settings: {{canary: {channel}}}")
     if track:
         text = add_setting(text, TRACK, f"settings: {{canary: {track}}}")
-    ROUTER_FILE.write_text(text)
+    suite.ROUTER_FILE.write_text(text)
     suite.run("systemctl", "reload", "pipeline-router.service")
 
 
-class Canary(unittest.TestCase):
+class Canary(suite.Case):
     def setUp(self):
         self.addCleanup(self.mend)
         self.began = time.time()
@@ -88,30 +86,27 @@ class Canary(unittest.TestCase):
     def mend(self):
         if sandbox.CONFIG.read_text() != config:
             restart_sandbox(config)
-        if ROUTER_FILE.read_text() != router_file:
-            ROUTER_FILE.write_text(router_file)
+        if suite.ROUTER_FILE.read_text() != router_file:
+            suite.ROUTER_FILE.write_text(router_file)
             suite.run("systemctl", "reload", "pipeline-router.service")
 
     def until_ill(self):
         self.until(lambda: re.search(ILL, status()), "the status says that no jobs are taken")
 
     def send(self):
-        client = suite.Client()
-        self.addCleanup(client.close)
-        return client.send(**suite.job(TRACK, "hello", action="represent"))
+        return self.client().send(**suite.job(TRACK, "hello", action="represent"))
 
     def assert_runs(self):
         reply = self.send().receive()
-        self.assertEqual(reply["status"]["status_code"], 200, reply)
+        self.assertEqual(suite.code(reply), 200, reply)
 
     def assert_infrastructure(self, reply):
-        self.assertIn(reply["status"]["status_code"], INFRASTRUCTURE, reply)
+        self.assertIn(suite.code(reply), INFRASTRUCTURE, reply)
         self.assertNotIn("response", reply)
 
     @staticmethod
     def slots():
-        workers = json.loads(suite.run("pipelinectl", "workers", "--json"))["workers_info"]
-        return [w["slots"] for w in workers if w["name"] == f"{TRACK}-1"]
+        return [w["slots"] for w in suite.workers() if w["name"] == f"{TRACK}-1"]
 
     def test_a_worker_that_begins_before_a_broken_runtime_takes_no_jobs_until_it_is_mended(self):
         self.break_it()
@@ -136,7 +131,7 @@ class Canary(unittest.TestCase):
         waiting = self.send()
         restart_sandbox(config)
         reply = waiting.receive()
-        if reply["status"]["status_code"] != 200:  # the canary was late, and the queue's time over
+        if suite.code(reply) != 200:  # the canary was late, and the queue's time over
             self.assert_infrastructure(reply)
         self.until(is_taking, "it takes jobs again by itself")
         self.assert_runs()

@@ -5,9 +5,9 @@ tcp, and the unix socket. Real workers run real guests; what a worker must do wr
 
 import concurrent.futures
 import json
+import os
 import pathlib
 import signal
-import subprocess
 import sys
 import time
 import unittest
@@ -15,13 +15,13 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import peer
 import suite
+from suite import code
 
 TRACK, BARE = "contract", "contract-bare"  # a track with workers, one whose only worker is made by hand
 CHANNELS = {"test_solution": "test_runners", "analyze_iteration": "static_analyzers", "represent": "representers"}
 WORKERS = {"test_runners": f"{TRACK}-1", "static_analyzers": f"{TRACK}-2", "representers": f"{TRACK}-3"}
 UNITS = [f"pipeline-worker@{name}.service" for name in WORKERS.values()]
 ROUTER = "pipeline-router.service"
-CONFIG = pathlib.Path("/var/lib/pipeline-router/router.yml")
 JOB_MEMBERS = ["id", "track_slug", "exercise_slug", "s3_uri", "container_version"]
 VERSION_MEMBERS = ["channel", "track_slug", "new_version"]
 
@@ -40,18 +40,12 @@ def tearDownModule():
     suite.run("systemctl", "stop", *UNITS)
 
 
-def code(reply):
-    return reply["status"]["status_code"]
+def until_running(n):
+    """Until the router knows of so many jobs under way."""
+    suite.wait_until(lambda: suite.ask(action="router_status")["response"]["router_status"]["running"] == n)
 
 
-class Case(unittest.TestCase):
-    def keep(self, thing):
-        self.addCleanup(thing.close)
-        return thing
-
-    def admin(self, **members):
-        return self.keep(suite.Client(suite.UNIX)).ask(**members)
-
+class Case(suite.Case):
     def check(self, name, reply, expected, detail=None):
         """A reply as a whole: its envelope, its code, and what its detail must have."""
         self.assertEqual(code(reply), expected, (name, reply))
@@ -189,30 +183,30 @@ class Jobs(Case):
     def test_a_client_that_vanishes(self):
         for _ in range(5):
             suite.Client(suite.TCP).send(**suite.job(TRACK, "slow")).close()
-        client = self.keep(suite.Client(suite.TCP))
+        client = self.client(suite.TCP)
         self.assertEqual(code(client.ask(**suite.job(TRACK, "hello"))), 200)
-        suite.wait_until(lambda: self.admin(action="router_status")["response"]["router_status"]["running"] == 0)
+        until_running(0)
 
     def test_cancel_ends_a_job_down_to_its_scope(self):
         client = self.keep(peer.Client(suite.TCP))
         before = set(suite.scopes())
         client.send("a", **suite.job(TRACK, "pause", id="same"))
         client.send("b", **suite.job(TRACK, "pause", id="same"))
-        suite.wait_until(lambda: self.admin(action="router_status")["response"]["router_status"]["running"] == 2)
-        self.assertEqual(self.admin(action="cancel", id="same")["response"], {"cancelled": 0})  # of another principal
+        until_running(2)
+        self.assertEqual(suite.ask(action="cancel", id="same")["response"], {"cancelled": 0})  # of another principal
         client.send("c", action="cancel", id="same")
         self.assertEqual(client.receive("c")["response"], {"cancelled": 2})
         for name in "ab":
             self.check("cancel", client.receive(name), 403, {"limit": "cancelled"})
         suite.wait_until(lambda: all(w["running"] == 0 for w in
-                                         self.admin(action="describe_workers")["response"]["workers_info"]))
+                                         suite.ask(action="describe_workers")["response"]["workers_info"]))
         self.assertLessEqual(len(set(suite.scopes()) - before), 4)  # parked ones
 
     def test_an_answered_job_is_cancelled_down_to_its_scope(self):
-        client = self.keep(suite.Client(suite.TCP))
+        client = self.client(suite.TCP)
         self.check("504", client.ask(**suite.job(TRACK, "pause", timeout=0.5)), 504)
         suite.wait_until(lambda: all(w["running"] == 0 for w in
-                                         self.admin(action="describe_workers")["response"]["workers_info"]), 3)
+                                         suite.ask(action="describe_workers")["response"]["workers_info"]), 3)
 
 
 class Workers(Case):
@@ -233,7 +227,7 @@ class Workers(Case):
 
     def test_503_at_once_without_a_worker(self):
         suite.wait_until(lambda: all(w["name"] != "contract-deploy" for w in
-                                         self.admin(action="describe_workers")["response"]["workers_info"]))
+                                         suite.ask(action="describe_workers")["response"]["workers_info"]))
         self.check("no worker", self.ask().receive("job"), 503, {"current_worker_count": 0})
 
     def test_511_and_510(self):
@@ -275,48 +269,46 @@ class Router(Case):
                     continue  # it was malformed before it was not allowed
                 self.check(request, reply, 400)
                 self.assertIn("this needs the role", reply["context"]["error_detail"]["error"])
-        self.assertEqual(self.admin(action="current_config")["response"]["container_versions"]["test_runners"][TRACK], ["v1"])
+        self.assertEqual(suite.ask(action="current_config")["response"]["container_versions"]["test_runners"][TRACK], ["v1"])
 
     def test_a_bad_file_changes_nothing(self):
-        before = CONFIG.read_text()
+        before = suite.ROUTER_FILE.read_text()
         try:
-            CONFIG.write_text(before + "\nqueue_length: many\n")
-            self.check("reload", self.admin(action="reload_config"), 400)
-            self.check("deploy", self.admin(action="deploy_container_version", **DEPLOY, new_version="v1"), 500)
-            self.assertEqual(CONFIG.read_text(), before + "\nqueue_length: many\n")
+            suite.ROUTER_FILE.write_text(before + "\nqueue_length: many\n")
+            self.check("reload", suite.ask(action="reload_config"), 400)
+            self.check("deploy", suite.ask(action="deploy_container_version", **DEPLOY, new_version="v1"), 500)
+            self.assertEqual(suite.ROUTER_FILE.read_text(), before + "\nqueue_length: many\n")
         finally:
-            CONFIG.write_text(before)
-        self.check("reload", self.admin(action="reload_config"), 200)
+            suite.ROUTER_FILE.write_text(before)
+        self.check("reload", suite.ask(action="reload_config"), 200)
 
     def test_restart_workers_loses_nothing(self):
         client = self.keep(peer.Client(suite.TCP))
         for i in range(8):
             client.send(f"r{i}", **suite.job(TRACK, "slow" if i % 2 else "hello"))
-        self.check("restart", self.admin(action="restart_workers"), 200)
+        self.check("restart", suite.ask(action="restart_workers"), 200)
         self.assertEqual([code(client.receive(f"r{i}", 30)) for i in range(8)], [200] * 8)
 
     def test_restart_router_comes_after_its_answers(self):
         pid = suite.main_pid(ROUTER)
-        client = self.keep(suite.Client(suite.TCP)).send(**suite.job(TRACK, "slow"))
-        suite.wait_until(lambda: self.admin(action="router_status")["response"]["router_status"]["running"] == 1)
-        self.check("restart", self.admin(action="restart_router"), 200)
+        client = self.client(suite.TCP).send(**suite.job(TRACK, "slow"))
+        until_running(1)
+        self.check("restart", suite.ask(action="restart_router"), 200)
         self.check("job", client.receive(30), 200)
         suite.wait_until(lambda: suite.main_pid(ROUTER) not in (0, pid))
-        self.check("after", self.keep(suite.Client(suite.TCP)).ask(**suite.job(TRACK, "hello")), 200)
+        self.check("after", suite.ask(suite.TCP, **suite.job(TRACK, "hello")), 200)
 
     def ended(self, since):
-        out = subprocess.run(["journalctl", "-q", "-o", "cat", "-u", UNITS[0], "--since", f"@{since:.6f}"],
-                             check=True, text=True, stdout=subprocess.PIPE).stdout
-        return sum("(contract slow) ended with 200" in line for line in out.splitlines())
+        return suite.journal(f"--unit={UNITS[0]}", f"--since=@{since:.6f}").count("(contract slow) ended with 200")
 
     def test_a_resend_after_the_death_of_the_router_joins_the_running_job(self):
         since, request = time.time(), suite.job(TRACK, "slow", id="once", resend=True)
-        self.keep(suite.Client(suite.TCP)).send(**request)
-        suite.wait_until(lambda: self.admin(action="router_status")["response"]["router_status"]["running"] == 1)
-        subprocess.run(["kill", f"-{int(signal.SIGKILL)}", str(suite.main_pid(ROUTER))], check=True)
-        reply = self.keep(suite.Client(suite.TCP)).ask(**request)
+        self.client(suite.TCP).send(**request)
+        until_running(1)
+        os.kill(suite.main_pid(ROUTER), signal.SIGKILL)
+        reply = suite.ask(suite.TCP, **request)
         self.check("resend", reply, 200)
-        again = self.keep(suite.Client(suite.TCP)).ask(**request)
+        again = suite.ask(suite.TCP, **request)
         self.assertEqual(again["context"]["job"], reply["context"]["job"])
         self.assertEqual(self.ended(since), 1)
 

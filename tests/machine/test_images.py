@@ -7,19 +7,15 @@ Speaks part 3 of docs/PROTOCOL.md as a worker would. By hand, as root:
 PIPELINE_SANDBOX=/path/to/sandbox.sock PIPELINE_STORE=/path/to/store test_images.py [NAME…]
 """
 
-import array
 import gzip
 import hashlib
 import io
 import json
 import os
 import pathlib
-import pwd
 import shutil
-import socket
 import stat
 import struct
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -30,10 +26,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import sandbox
 import suite
 
-SOCKET = os.environ.get("PIPELINE_SANDBOX", "/run/pipeline/sandbox.sock")
-STORE = pathlib.Path(os.environ.get("PIPELINE_STORE", "/var/lib/pipeline-sandbox"))
-WORKER = "pipeline-worker"
-ORDER, BLOB, INPUT_END, ANSWER = 1, 2, 5, 20
 OCI = "application/vnd.oci.image."
 DOCKER = "application/vnd.docker."
 RUN = "opt/test-runner/bin/run.sh"
@@ -97,76 +89,33 @@ class Image:
 # Orders
 
 
-def connect():
-    """A connection of the worker's."""
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(60)
-    worker = pwd.getpwnam(WORKER)
-    os.setegid(worker.pw_gid)
-    os.seteuid(worker.pw_uid)
-    try:
-        connection.connect(SOCKET)
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-    return connection
-
-
-def send(connection, kind, payload=b"", fd=None):
-    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))] if fd is not None else []
-    connection.sendmsg([struct.pack("<IHH", len(payload), kind, 0) + payload], ancillary)
-
-
-def receive(connection):
-    data = b""
-    while len(data) < 8 or len(data) < 8 + struct.unpack_from("<I", data)[0]:
-        more = connection.recv(65536)
-        if not more:
-            raise EOFError("sandboxd closed the connection")
-        data += more
-    size, kind, _ = struct.unpack_from("<IHH", data)
-    assert kind == ANSWER, kind
-    return json.loads(data[8:8 + size])
-
-
-def order(**members):
-    connection = connect()
-    send(connection, ORDER, json.dumps(members).encode())
-    return connection
-
-
-def ask(**members):
-    with order(**members) as connection:
-        return receive(connection)
-
-
-def send_blob(connection, data, digest=None):
+def send_blob(order, data, digest=None):
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.flush()
-        send(connection, BLOB, (digest or digest_of(data)).encode(), file.fileno())
+        order.send(sandbox.BLOB, (digest or digest_of(data)).encode(), file.fileno())
 
 
 def begin_install(image, probe=(), digest=None, blobs=None):
     blobs = image.blobs() if blobs is None else blobs
-    connection = order(order="install", digest=digest or digest_of(blobs[0]), probe=list(probe))
+    order = sandbox.Order({"order": "install", "digest": digest or digest_of(blobs[0]), "probe": list(probe)})
     try:
         for blob in blobs:
-            send_blob(connection, blob)
-        send(connection, INPUT_END)
+            send_blob(order, blob)
+        order.send(sandbox.INPUT_END)
     except BrokenPipeError:
         pass  # it has answered already
-    return connection
+    return order
 
 
 def install(image, probe=(), **more):
-    with begin_install(image, probe, **more) as connection:
-        return receive(connection)
+    with begin_install(image, probe, **more) as order:
+        return order.answer()
 
 
 def remove_all():
-    for digest in ask(order="images")["images"]:
-        ask(order="remove", digest=digest)
+    for digest in sandbox.ask(order="images")["images"]:
+        sandbox.ask(order="remove", digest=digest)
 
 
 class ImagesTest(unittest.TestCase):
@@ -181,10 +130,10 @@ class ImagesTest(unittest.TestCase):
         self.assertEqual((self.victim / "file").read_text(), "untouched")
         shutil.rmtree(self.victim)
         remove_all()
-        suite.wait_until(lambda: not any((STORE / "incoming").iterdir()) and not any((STORE / "removed").iterdir()))
+        suite.wait_until(lambda: not any([*(sandbox.STORE / n).iterdir()] for n in ("incoming", "removed")))
 
     def root(self, image):
-        return STORE / "images" / digest_of(image.blobs()[0]).replace(":", "-") / "rootfs"
+        return sandbox.STORE / "images" / digest_of(image.blobs()[0]).replace(":", "-") / "rootfs"
 
     def assert_installed(self, image, probe=()):
         answer = install(image, probe)
@@ -196,7 +145,7 @@ class ImagesTest(unittest.TestCase):
         self.assertEqual(answer["code"], 512, answer)
         for word in words:
             self.assertIn(word, answer["error"])
-        self.assertEqual(ask(order="images")["images"], [])
+        self.assertEqual(sandbox.ask(order="images")["images"], [])
 
 
 class Good(ImagesTest):
@@ -287,24 +236,24 @@ class Good(ImagesTest):
     def test_an_image_that_is_there_wants_no_blobs(self):
         image = Image()
         self.assert_installed(image)
-        self.assertEqual(ask(order="install", digest=digest_of(image.blobs()[0]), probe=["/opt"])["probed"],
+        self.assertEqual(sandbox.ask(order="install", digest=digest_of(image.blobs()[0]), probe=["/opt"])["probed"],
                          {"/opt": "folder"})
 
     def test_two_at_once(self):
         image = Image()
         first, second = begin_install(image), begin_install(image)
         with first, second:
-            answers = [receive(first), receive(second)]
+            answers = [first.answer(), second.answer()]
         self.assertEqual([answer["code"] for answer in answers], [0, 0], answers)
-        self.assertEqual(ask(order="images")["images"], [digest_of(image.blobs()[0])])
+        self.assertEqual(sandbox.ask(order="images")["images"], [digest_of(image.blobs()[0])])
 
     def test_removed(self):
         image = Image()
         self.assert_installed(image)
         digest = digest_of(image.blobs()[0])
-        self.assertEqual(ask(order="remove", digest=digest)["code"], 0)
-        self.assertEqual(ask(order="images")["images"], [])
-        self.assertEqual(ask(order="remove", digest=digest)["code"], 511)
+        self.assertEqual(sandbox.ask(order="remove", digest=digest)["code"], 0)
+        self.assertEqual(sandbox.ask(order="images")["images"], [])
+        self.assertEqual(sandbox.ask(order="remove", digest=digest)["code"], 511)
 
     def test_a_worker_that_goes_leaves_nothing(self):
         big = layer(*(entry(f"f{i}", os.urandom(1 << 20)) for i in range(20)))
@@ -318,8 +267,7 @@ class Collected(ImagesTest):
 
     def setUp(self):
         super().setUp()
-        self.conf = pathlib.Path("/etc/pipeline/sandbox.conf")
-        self.plain = self.conf.read_text()
+        self.plain = sandbox.CONFIG.read_text()
         self.set("ImageAge=2s\nImageFreeSpace=0\n")
 
     def tearDown(self):
@@ -327,23 +275,23 @@ class Collected(ImagesTest):
         super().tearDown()
 
     def set(self, text):
-        self.conf.write_text(self.plain + text)
-        subprocess.run(["systemctl", "restart", "pipeline-sandbox.service"], check=True)
+        sandbox.CONFIG.write_text(self.plain + text)
+        suite.run("systemctl", "restart", sandbox.SERVICE)
 
     def test_old_ones_go_held_ones_stay(self):
         held, old = Image(), Image(layer(folder("opt"), entry("opt/other", b"x")))
         digests = [digest_of(image.blobs()[0]) for image in (held, old)]
-        self.assertEqual(ask(order="hold", digests=["sha256:x"])["code"], 400)
-        with order(order="hold", digests=digests[:1]):
+        self.assertEqual(sandbox.ask(order="hold", digests=["sha256:x"])["code"], 400)
+        with sandbox.Order({"order": "hold", "digests": digests[:1]}):
             for image in (held, old):
                 self.assert_installed(image)
             began = time.monotonic()
-            suite.wait_until(lambda: digests[1] not in ask(order="images")["images"], 20)
+            suite.wait_until(lambda: digests[1] not in sandbox.ask(order="images")["images"], 20)
             self.assertGreaterEqual(time.monotonic() - began, 1.5)
             time.sleep(2.5)
-            self.assertEqual(ask(order="images")["images"], digests[:1])
-            self.assertEqual(ask(order="remove", digest=digests[0])["code"], 400)
-        suite.wait_until(lambda: not ask(order="images")["images"], 20)
+            self.assertEqual(sandbox.ask(order="images")["images"], digests[:1])
+            self.assertEqual(sandbox.ask(order="remove", digest=digests[0])["code"], 400)
+        suite.wait_until(lambda: not sandbox.ask(order="images")["images"], 20)
 
     def test_one_that_a_guest_runs_in_stays_to_its_end(self):
         """However old it is, and though it is asked to go; what it reads last is still there."""
@@ -355,15 +303,15 @@ class Collected(ImagesTest):
         self.assert_installed(image)
         with sandbox.run_order(digest, limits={"wall_usec": 60_000_000}) as job:
             self.assertIn("scope", job.until(sandbox.STARTED))
-            answer = ask(order="remove", digest=digest)
+            answer = sandbox.ask(order="remove", digest=digest)
             self.assertEqual((answer["code"], answer.get("error")), (400, "the image is in use"))
             time.sleep(5)  # more than twice its age: it was looked at
-            self.assertEqual(ask(order="images")["images"], [digest])
-            answer = ask(order="remove", digest=digest)
+            self.assertEqual(sandbox.ask(order="images")["images"], [digest])
+            answer = sandbox.ask(order="remove", digest=digest)
             self.assertEqual((answer["code"], answer.get("error")), (400, "the image is in use"))
             end = job.until(sandbox.ANSWER)
         self.assertEqual((end["code"], end["cause"], end["status"]), (0, "exited", 0), end)
-        suite.wait_until(lambda: not ask(order="images")["images"], 20)
+        suite.wait_until(lambda: not sandbox.ask(order="images")["images"], 20)
 
     def test_without_room_the_oldest_goes_first(self):
         self.set("ImageAge=1h\nImageFreeSpace=8E\n".replace("8E", "8191T"))
@@ -372,10 +320,10 @@ class Collected(ImagesTest):
             self.assert_installed(image)
         long_ago = time.time() - 7200
         older = digest_of(images[1].blobs()[0])
-        os.utime(STORE / "images" / older.replace(":", "-"), (long_ago, long_ago))
-        subprocess.run(["systemctl", "restart", "pipeline-sandbox.service"], check=True)
-        suite.wait_until(lambda: older not in ask(order="images")["images"], 30)
-        self.assertEqual(ask(order="images")["images"], [digest_of(images[0].blobs()[0])])  # used within the hour
+        os.utime(sandbox.STORE / "images" / older.replace(":", "-"), (long_ago, long_ago))
+        suite.run("systemctl", "restart", sandbox.SERVICE)
+        suite.wait_until(lambda: older not in sandbox.ask(order="images")["images"], 30)
+        self.assertEqual(sandbox.ask(order="images")["images"], [digest_of(images[0].blobs()[0])])  # used within the hour
 
 
 class Bad(ImagesTest):
@@ -405,7 +353,7 @@ class Bad(ImagesTest):
         image = Image(layer(*entries))
         answer = install(image)
         self.assertIn(answer["code"], (0, 512), answer)
-        self.assertEqual(sorted(p.name for p in STORE.iterdir() if not p.name.startswith(".")),
+        self.assertEqual(sorted(p.name for p in sandbox.STORE.iterdir() if not p.name.startswith(".")),
                          ["images", "incoming", "removed"])
         self.assertFalse(pathlib.Path("/escape").exists())
 
@@ -476,12 +424,12 @@ class Bad(ImagesTest):
     def test_blobs_that_are_not_what_they_are_said_to_be(self):
         image = Image()
         manifest, config, packed = image.blobs()
-        with order(order="install", digest=digest_of(manifest), probe=[]) as connection:
-            send_blob(connection, manifest)
-            send_blob(connection, config)
-            send_blob(connection, packed[:-1] + bytes([packed[-1] ^ 1]), digest_of(packed))
-            send(connection, INPUT_END)
-            answer = receive(connection)
+        with sandbox.Order({"order": "install", "digest": digest_of(manifest), "probe": []}) as order:
+            send_blob(order, manifest)
+            send_blob(order, config)
+            send_blob(order, packed[:-1] + bytes([packed[-1] ^ 1]), digest_of(packed))
+            order.send(sandbox.INPUT_END)
+            answer = order.answer()
         self.assertEqual(answer["code"], 512, answer)
         self.assert_refused(image, "configuration", "was not sent", blobs=[manifest, packed])
         self.assert_refused(image, "layer", "was not sent", blobs=[manifest, config])
@@ -490,8 +438,8 @@ class Bad(ImagesTest):
     def test_digests_that_are_none(self):
         """GHSA-f689 of apple/container: a digest that is a path into the host."""
         for digest in ("sha256:../../../etc/passwd", "sha256:" + "A" * 64, "sha512:" + "a" * 128, "", "sha256:" + "a" * 65):
-            self.assertEqual(ask(order="install", digest=digest, probe=[])["code"], 400)
-            self.assertEqual(ask(order="remove", digest=digest)["code"], 400)
+            self.assertEqual(sandbox.ask(order="install", digest=digest, probe=[])["code"], 400)
+            self.assertEqual(sandbox.ask(order="remove", digest=digest)["code"], 400)
         image = Image()
         image.layers[0]["digest"] = "sha256:../../../../" + "a" * 48
         self.assert_refused(image, "layers[0].digest")

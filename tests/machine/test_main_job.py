@@ -8,13 +8,14 @@ import os
 import pathlib
 import re
 import signal
-import subprocess
 import sys
 import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
+import sandbox
 import suite
+from suite import code
 
 TRACK = "mainjob"
 WORKERS = [f"pipeline-worker@{TRACK}-{n}.service" for n in (1, 2)]
@@ -29,26 +30,13 @@ def tearDownModule():
     suite.run("systemctl", "stop", *WORKERS)
 
 
-def code(reply):
-    return reply["status"]["status_code"]
-
-
-def unit_property(unit, name):
-    return suite.run("systemctl", "show", "-P", name, unit).strip()
-
-
 def kill(unit, number=signal.SIGKILL):
     os.kill(suite.main_pid(unit), number)
 
 
-class Case(unittest.TestCase):
-    def client(self, endpoint=suite.TCP):
-        client = suite.Client(endpoint)
-        self.addCleanup(client.close)
-        return client
-
+class Case(suite.Case):
     def ask(self, case="hello", endpoint=suite.TCP, **more):
-        return self.client(endpoint).ask(**suite.job(TRACK, case, **more))
+        return suite.ask(endpoint, **suite.job(TRACK, case, **more))
 
     def assert_runs(self):
         reply = self.ask()
@@ -81,7 +69,7 @@ class Answers(Case):
         suite.wait_until(lambda: not set(scopes) & set(suite.scopes()), 1)
 
     def test_good_and_bad_in_a_row_on_one_socket(self):
-        client = self.client()
+        client = self.client(suite.TCP)
         good = suite.job(TRACK, "hello")
         for request, expected in [
                 (good, 200), ({**good, "container_version": "nope"}, 505), ({**good, "action": "what"}, 501),
@@ -130,15 +118,13 @@ class Operators(Case):
 
     def test_a_user_without_rights_is_told_the_command(self):
         for arguments in (["status"], ["logs", "0" * 32]):
-            done = subprocess.run(["pipelinectl", *arguments], user="nobody", group="nogroup", extra_groups=[],
-                                  capture_output=True, text=True, check=False)
+            done = suite.ctl(*arguments, user="nobody", group="nogroup", extra_groups=[])
             self.assertEqual(done.returncode, 3, done.stderr)
             self.assertIn("adduser", done.stderr)
 
     def test_a_version_that_is_not_there_changes_nothing(self):
         before = suite.run("pipelinectl", "versions", "--json")
-        done = subprocess.run(["pipelinectl", "deploy", "--wait", "test_runners", TRACK, "nope"], capture_output=True,
-                              text=True, check=False)
+        done = suite.ctl("deploy", "--wait", "test_runners", TRACK, "nope")
         self.assertEqual(done.returncode, 1)
         self.assertIn("400", done.stderr)
         self.assertEqual(suite.run("pipelinectl", "versions", "--json"), before)
@@ -148,10 +134,10 @@ class Rights(Case):
     def test_no_process_is_root_or_has_a_capability(self):
         self.assert_runs()
         for unit in SERVICES[:3]:
-            status = pathlib.Path(f"/proc/{suite.main_pid(unit)}/status").read_text()
-            fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+            pid = suite.main_pid(unit)
+            fields = sandbox.status(pid)
             self.assertNotIn("0", fields["Uid"].split(), unit)
-            if os.readlink(f"/proc/{suite.main_pid(unit)}/ns/user") == os.readlink("/proc/1/ns/user"):
+            if sandbox.user_namespace(pid) == sandbox.user_namespace(1):
                 self.assertEqual(int(fields["CapEff"], 16) | int(fields["CapPrm"], 16), 0, unit)
 
     def test_units_are_hardened(self):
@@ -163,23 +149,19 @@ class Rights(Case):
 class Killed(Case):
     def slow(self, **more):
         """A job under way."""
-        client = self.client()
+        client = self.client(suite.TCP)
         client.send(**suite.job(TRACK, "slow", **more))
         time.sleep(0.5)
         return client
-
-    @staticmethod
-    def workers():
-        return json.loads(suite.run("pipelinectl", "workers", "--json"))["workers_info"]
 
     def test_worker_of_two(self):
         suite.run("systemctl", "start", WORKERS[1])
         self.addCleanup(suite.run, "systemctl", "stop", WORKERS[1])
         suite.wait_until(lambda: f"{TRACK} v1 2 of 2" in " ".join(suite.run("pipelinectl", "versions").split()))
         # One that has just seen an abnormal end takes nothing until its canary has sung.
-        suite.wait_until(lambda: all(w["slots"] for w in self.workers()))
+        suite.wait_until(lambda: all(w["slots"] for w in suite.workers()))
         client = self.slow()
-        workers = self.workers()
+        workers = suite.workers()
         busy = [w["name"] for w in workers if w["running"]]
         self.assertEqual(len(busy), 1, workers)
         kill(f"pipeline-worker@{busy[0]}.service")
@@ -192,7 +174,7 @@ class Killed(Case):
         kill(WORKERS[0])
         reply = client.receive(30)
         self.assertIn(code(reply), (200, 510), reply)
-        suite.wait_until(lambda: unit_property(WORKERS[0], "ActiveState") == "active")
+        suite.wait_until(lambda: suite.unit_property(WORKERS[0], "ActiveState") == "active")
         suite.wait_until(lambda: code(self.ask()) == 200)
 
     def test_router(self):
@@ -215,7 +197,7 @@ class Killed(Case):
         suite.run("systemctl", "restart", WORKERS[0])
         reply = client.receive(30)
         self.assertEqual(code(reply), 200, reply)
-        self.assertEqual(unit_property(WORKERS[0], "Result"), "success")
+        self.assertEqual(suite.unit_property(WORKERS[0], "Result"), "success")
         suite.wait_until(lambda: code(self.ask()) == 200)
 
 

@@ -68,20 +68,14 @@ def scrape(address=SOCKET):
 
 
 def run_job(exercise, **more):
-    client = peer.Client()
-    try:
-        client.send("job", **suite.job(TRACK, exercise, **more))
-        return client.receive("job", 60)["status"]["status_code"]
-    finally:
-        client.close()
+    return suite.code(suite.ask(**suite.job(TRACK, exercise, **more)))
 
 
-class Case(unittest.TestCase):
+class Case(suite.Case):
     def three_jobs(self):
         """Two under way and one that waits, at a worker made by hand: (client, finish)"""
-        worker, client = peer.Worker("by-hand", ["byhand"], slots=2).start(), peer.Client()
-        self.addCleanup(worker.close)
-        self.addCleanup(client.close)
+        worker = self.keep(peer.Worker("by-hand", ["byhand"], slots=2)).start()
+        client = self.keep(peer.Client())
         peer.deploy(client, worker, "byhand")
         for i in range(3):
             client.send(f"r{i}", **suite.job("byhand", "x", id=f"seen-{i}"))
@@ -90,10 +84,10 @@ class Case(unittest.TestCase):
 
         def finish():
             for job in jobs:
-                worker.outcome(job["job"], job["token"], {})
+                worker.answer(job, {})
             last = worker.expect("job")
-            worker.outcome(last["job"], last["token"], {})
-            self.assertEqual([client.receive(f"r{i}")["status"]["status_code"] for i in range(3)], [200] * 3)
+            worker.answer(last, {})
+            self.assertEqual([suite.code(client.receive(f"r{i}")) for i in range(3)], [200] * 3)
             worker.say("goodbye", {"reason": "done"})
         return finish
 
@@ -198,9 +192,7 @@ class Shown(Case):
         self.assertEqual([running[k] for k in ("channel", "track", "exercise", "version", "worker", "attempt", "peer")],
                          ["test_runners", "byhand", "x", "v1", "by-hand", 1, "uid:0"])
         self.assertRegex(running["job"], "^[0-9a-f]{32}$")
-        anybody = peer.Client(suite.TCP)
-        self.addCleanup(anybody.close)
-        self.assertEqual(anybody.ask(action="describe_jobs")["response"]["jobs_info"], [])
+        self.assertEqual(suite.ask(suite.TCP, action="describe_jobs")["response"]["jobs_info"], [])
         table = suite.run("pipelinectl", "jobs")
         self.assertRegex(table, rf"{running['job']} +running +\S+ s +byhand +x +v1 +by-hand +{running['id']}")
         once = suite.run("pipelinectl", "top")
@@ -227,9 +219,7 @@ class Shown(Case):
         self.assertGreaterEqual(shown.count(b"\x1b[H\x1b[J"), 3)
 
     def test_the_story_of_a_job_has_one_line_a_step_and_every_field(self):
-        client = peer.Client()
-        self.addCleanup(client.close)
-        job = client.ask(**suite.job(TRACK, "nonzero"))["context"]["job"]
+        job = suite.ask(**suite.job(TRACK, "nonzero"))["context"]["job"]
 
         def story():
             out = suite.run("pipelinectl", "logs", job, "--json")
@@ -250,7 +240,7 @@ class Shown(Case):
         self.assertRegex(lines[1], rf"^[0-9:.]+ +\+0.000 s +router +goes to {WORKER} after \d+ ms: {TRACK} nonzero, version v1")
         self.assertRegex(lines[-2], rf"^[0-9:.]+ +\+\d+\.\d+ s +worker {WORKER} .*513: its exit status is 7$")
         self.assertNotIn(job, "".join(lines[1:]))
-        unknown = subprocess.run(["pipelinectl", "logs", "f" * 32], capture_output=True, text=True, check=False)
+        unknown = suite.ctl("logs", "f" * 32)
         self.assertEqual((unknown.returncode, unknown.stdout), (1, ""))
         catalog = subprocess.run(["journalctl", "--list-catalog"], capture_output=True, text=True, check=False).stdout
         for record in records:

@@ -15,18 +15,15 @@ import zmq
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import peer
+import sandbox
 import suite
+from suite import code
 
 TRACK = "peers"
-CONFIG = pathlib.Path("/var/lib/pipeline-router/router.yml")
 ROUTER = "pipeline-router.service"
 
 
-def code(reply):
-    return reply["status"]["status_code"]
-
-
-class Case(unittest.TestCase):
+class Case(suite.Case):
     def setUp(self):
         self.pid = suite.main_pid(ROUTER)
 
@@ -34,10 +31,6 @@ class Case(unittest.TestCase):
         """It is the same process, and answers at once."""
         self.assertEqual(suite.main_pid(ROUTER), self.pid)
         self.assertEqual(code(self.client().ask(action="router_status")), 200)
-
-    def keep(self, thing):
-        self.addCleanup(thing.close)
-        return thing
 
     def client(self, endpoint=suite.UNIX):
         return self.keep(peer.Client(endpoint))
@@ -63,11 +56,11 @@ class Lies(Case):
         self.job(client, "a")
         self.job(client, "b")
         mine, theirs = honest.expect("job"), liar.expect("job")
-        liar.outcome(mine["job"], mine["token"], {"status": "forged"})
+        liar.answer(mine, {"status": "forged"})
         liar.outcome(mine["job"], theirs["token"], {"status": "forged"})
         liar.outcome("0" * 32, "0" * 16, {"status": "forged"})
-        honest.outcome(mine["job"], mine["token"], {"status": "true"})
-        liar.outcome(theirs["job"], theirs["token"], {"status": "true"})
+        honest.answer(mine, {"status": "true"})
+        liar.answer(theirs, {"status": "true"})
         self.assertEqual([client.receive(r)["response"]["status"] for r in "ab"], ["true", "true"])
 
     def test_a_stale_attempt_counts_for_nothing(self):
@@ -78,9 +71,9 @@ class Lies(Case):
         second = worker.expect("job")
         self.assertEqual((second["job"], second["attempt"]), (first["job"], 2))
         self.assertNotEqual(second["token"], first["token"])
-        worker.outcome(first["job"], first["token"], {"status": "stale"})
-        worker.outcome(second["job"], second["token"], {"status": "fresh"})
-        worker.outcome(second["job"], second["token"], {"status": "again"})
+        worker.answer(first, {"status": "stale"})
+        worker.answer(second, {"status": "fresh"})
+        worker.answer(second, {"status": "again"})
         self.assertEqual(client.receive("job")["response"]["status"], "fresh")
         self.assertFalse(client.socket.poll(300), "it was answered twice")
 
@@ -116,7 +109,7 @@ print(worker.expect("refused")["error"])"""
         client = self.client()
         self.job(client)
         job = victim.expect("job")
-        victim.outcome(job["job"], job["token"], {"status": "true"})
+        victim.answer(job, {"status": "true"})
         self.assertEqual(client.receive("job")["response"]["status"], "true")
 
     def test_rubbish_of_workers_is_dropped(self):
@@ -160,10 +153,7 @@ class Floods(Case):
             self.assertEqual({code(client.receive("x")) for client in clients[::2]}, {200})
             for client in clients:
                 client.close()
-        end = time.monotonic() + 10
-        while len(os.listdir(files)) > before + 5 and time.monotonic() < end:
-            time.sleep(0.1)
-        self.assertLessEqual(len(os.listdir(files)), before + 5)
+        suite.wait_until(lambda: len(os.listdir(files)) <= before + 5, tell=lambda: len(os.listdir(files)))
 
     def test_a_hundred_thousand_requests_leave_nothing_behind(self):
         """Of every kind that is refused, and the shortest that is not; the first tenth warms it up."""
@@ -186,9 +176,8 @@ class Floods(Case):
             return codes
 
         def held():
-            status = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-            return (int(status.split("RssAnon:")[1].split()[0]) + int(status.split("VmSwap:")[1].split()[0]),
-                    len(os.listdir(f"/proc/{self.pid}/fd")), int(status.split("Threads:")[1].split()[0]))
+            return (sandbox.kilobytes(self.pid, "RssAnon", "VmSwap"), len(os.listdir(f"/proc/{self.pid}/fd")),
+                    int(sandbox.status(self.pid)["Threads"]))
 
         self.assertGreaterEqual(send(10000), {200, 400, 502})
         kilobytes, descriptors, threads = held()
@@ -202,14 +191,12 @@ class Floods(Case):
         slow = zmq.Context.instance().socket(zmq.DEALER)
         slow.linger, slow.rcvhwm, slow.rcvbuf = 0, 1, 4096
         self.keep(slow).connect(suite.TCP)
-        memory = pathlib.Path(f"/proc/{self.pid}/status")
         padding = "x" * 900000
         for size, n in ((0, 5000), (900000, 200)):
             for _ in range(n):
                 slow.send_multipart([b"", json.dumps({"action": "what", "padding": padding[:size]}).encode()])
             self.assertEqual(code(self.client().ask(action="router_status")), 200)
-        resident = int(memory.read_text().split("VmRSS:")[1].split()[0])
-        self.assertLess(resident, 200000)
+        self.assertLess(sandbox.kilobytes(self.pid, "VmRSS"), 200000)
 
 
 FORGED = "forged\nPRIORITY=0\nMESSAGE=forged\nFORGED=1\r\n\x1b[2J\x1b]0;forged\x07\x9b31m\u2028end"
@@ -219,7 +206,7 @@ class Log(Case):
     """What peers write comes into the journal as one line of what can be printed, or not at all."""
 
     def journal(self, *options):
-        return suite.run("journalctl", "-q", "--no-pager", "--all", "-o", "json", *options).splitlines()
+        return suite.journal("--all", "--output=json", *options).splitlines()
 
     def setUp(self):
         super().setUp()
@@ -276,7 +263,7 @@ class Log(Case):
         self.job(client, uri=FORGED)
         for _ in range(2):
             job = worker.expect("job")
-            worker.outcome(job["job"], job["token"], {}, code=510, error=FORGED)
+            worker.answer(job, {}, code=510, error=FORGED)
         self.assertEqual(code(client.receive("job")), 510)
         worker.say("goodbye", {"reason": FORGED})
         self.assertEqual(code(client.ask(action="router_status")), 200)
@@ -286,11 +273,11 @@ class Log(Case):
 class Limits(Case):
     def setUp(self):
         super().setUp()
-        self.before = CONFIG.read_text()
+        self.before = suite.ROUTER_FILE.read_text()
         self.addCleanup(self.set_config, self.before)
 
     def set_config(self, text):
-        CONFIG.write_text(text)
+        suite.ROUTER_FILE.write_text(text)
         self.assertEqual(code(self.client().ask(action="reload_config")), 200)
 
     def set_limits(self, text):
@@ -298,14 +285,13 @@ class Limits(Case):
 
     def await_quiet(self):
         """Until nothing of other tests is under way: as root, they are the same peer as this one."""
-        client, end = self.client(), time.monotonic() + 60
-        while time.monotonic() < end:
+        client = self.client()
+
+        def under_way():
             jobs = client.ask(action="describe_jobs")["response"]["jobs_info"]
             workers = client.ask(action="describe_workers")["response"]["workers_info"]
-            if not jobs and not any(worker["running"] for worker in workers):
-                return
-            time.sleep(0.2)
-        self.fail("jobs of other tests do not end")
+            return jobs or [worker for worker in workers if worker["running"]]
+        suite.wait_until(lambda: not under_way(), 60, under_way)
 
     def test_requests_under_way_of_one_are_bounded_and_another_is_served(self):
         self.await_quiet()
@@ -320,15 +306,15 @@ class Limits(Case):
         self.job(other)
         jobs = [worker.expect("job") for _ in range(4)]
         mine = [job for job in jobs if job["id"] == "test"]
-        worker.outcome(mine[0]["job"], mine[0]["token"], {"status": "served"})
+        worker.answer(mine[0], {"status": "served"})
         self.assertEqual(other.receive("job")["response"]["status"], "served")
         self.assertEqual(greedy.ask(action="cancel", id="greedy")["response"]["cancelled"], 3)
         self.assertEqual([code(greedy.receive(f"r{i}")) for i in range(3)], [403] * 3)
         for job in (worker.expect("cancel") for _ in range(3)):
-            worker.outcome(job["job"], job["token"], {}, code=403)
+            worker.answer(job, {}, code=403)
         self.job(greedy, "again")
         job = worker.expect("job")
-        worker.outcome(job["job"], job["token"], {})
+        worker.answer(job, {})
         self.assertEqual(code(greedy.receive("again")), 200)
 
     def test_memory_of_one_connection_is_bounded(self):
@@ -340,7 +326,7 @@ class Limits(Case):
         self.assertEqual(client.receive("r2")["context"]["error_detail"]["limit"], "connection_memory")
         for _ in range(2):
             job = worker.expect("job")
-            worker.outcome(job["job"], job["token"], {})
+            worker.answer(job, {})
         self.assertEqual([code(client.receive(r)) for r in ("r0", "r1")], [200, 200])
 
     def test_the_rate_of_one_connection_is_bounded_and_another_is_served(self):
@@ -358,9 +344,9 @@ class Limits(Case):
         self.assertEqual(code(client.ask(action="router_status")), 200)
 
     def test_a_misspelt_limit_changes_nothing(self):
-        CONFIG.write_text("peer_limits: {reqests: 3}\n" + self.before)
+        suite.ROUTER_FILE.write_text("peer_limits: {reqests: 3}\n" + self.before)
         self.assertEqual(code(self.client().ask(action="reload_config")), 400)
-        log = suite.run("journalctl", "-q", "-n", "5", "-u", ROUTER)
+        log = suite.journal("--lines=5", f"--unit={ROUTER}")
         self.assertIn("peer_limits.reqests", log)
 
 

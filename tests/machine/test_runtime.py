@@ -40,18 +40,13 @@ def tearDownModule():
 
 
 class Runc(unittest.TestCase):
-    def ask(self, case, **more):
-        client = suite.Client()
-        self.addCleanup(client.close)
-        return client.ask(**suite.job(TRACK, case, **more))
-
     def test_a_job(self):
-        reply = self.ask("hello")
-        self.assertEqual(reply["status"]["status_code"], 200, reply)
+        reply = suite.ask(**suite.job(TRACK, "hello"))
+        self.assertEqual(suite.code(reply), 200, reply)
 
     def test_a_job_that_does_not_end(self):
-        reply = self.ask("loop", execution_timeout=2)
-        self.assertEqual(reply["status"]["status_code"], 401, reply)
+        reply = suite.ask(**suite.job(TRACK, "loop", execution_timeout=2))
+        self.assertEqual(suite.code(reply), 401, reply)
 
     def test_it_is_runc(self):
         """What it leaves of a container that is up: crun has another file."""

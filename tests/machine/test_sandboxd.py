@@ -24,9 +24,7 @@ INSTALLED = {}
 
 def setUpModule():
     suite.install(TRACK, suite.image_of_program(suite.GUESTS / "guest.c"))
-    client = suite.Client()
-    INSTALLED["image"] = client.ask(**suite.job(TRACK, "hello"))["context"]["digest"]
-    client.close()
+    INSTALLED["image"] = suite.ask(**suite.job(TRACK, "hello"))["context"]["digest"]
 
 
 def tearDownModule():
@@ -34,11 +32,10 @@ def tearDownModule():
     suite.run("systemctl", "stop", f"pipeline-worker@{TRACK}-1.service")
 
 
-class Case(unittest.TestCase):
+class Case(suite.Case):
     def start(self, *arguments, **more):
         """A job that runs: its order and its scope."""
-        order = sandbox.run_order(INSTALLED["image"], *arguments, **more)
-        self.addCleanup(order.socket.close)
+        order = self.keep(sandbox.run_order(INSTALLED["image"], *arguments, **more))
         started = order.until(sandbox.STARTED)
         self.assertIn("scope", started, started)
         return order, started["scope"]
@@ -381,7 +378,7 @@ class Pool(Case):
 class CheckHost(unittest.TestCase):
     def test_the_host_is_looked_at(self):
         """All is well in the machine, but the controllers, which are where limits are enforced alone."""
-        done = subprocess.run(["pipelinectl", "check-host", "--json"], capture_output=True, text=True, check=False)
+        done = suite.ctl("check-host", "--json")
         bad = [f["check"] for f in json.loads(done.stdout)["host"] if f["verdict"] == "bad"]
         enforced = sandbox.ask(order="status")["limits_enforced"]
         controllers = ["controllers", "build-controllers"]  # of the users of both packages
@@ -392,7 +389,7 @@ class CheckHost(unittest.TestCase):
             linger = pathlib.Path(f"/var/lib/systemd/linger/{user}")
             linger.unlink()
             self.addCleanup(linger.touch)
-            done = subprocess.run(["pipelinectl", "check-host"], capture_output=True, text=True, check=False)
+            done = suite.ctl("check-host")
             self.assertEqual(done.returncode, 1)
             self.assertIn(f"\n{check}: loginctl enable-linger {user}\n", done.stdout)
 

@@ -16,6 +16,7 @@ import zmq
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import suite
+from suite import code, ctl
 
 ADDRESS = "192.0.2.1"
 FAR = f"tcp://{ADDRESS}:5555"
@@ -72,15 +73,11 @@ def ask(socket, **request):
     return json.loads(socket.recv()) if socket.poll(10000) else None
 
 
-def ctl(*arguments):
-    return subprocess.run(["pipelinectl", *map(str, arguments)], capture_output=True, text=True, check=False)
-
-
 class AWithoutKeys(unittest.TestCase):
     def test_the_router_refuses_to_listen_there_and_says_how_to_make_keys(self):
         subprocess.run(["systemctl", "restart", *UNITS], capture_output=True, check=False)
         self.assertNotEqual(subprocess.run(["systemctl", "is-active", "-q", UNITS[1]], check=False).returncode, 0)
-        log = suite.run("journalctl", "-q", "-n", "20", "-u", UNITS[1])
+        log = suite.journal("--lines=20", f"--unit={UNITS[1]}")
         self.assertIn(f"Not listening at tcp://{ADDRESS}:5555", log)
         self.assertIn("pipelinectl keys new-router", log)
 
@@ -90,7 +87,7 @@ class AWithoutKeys(unittest.TestCase):
         self.assertIn("keys new-router", done.stderr)
 
 
-class Case(unittest.TestCase):
+class Case(suite.Case):
     @classmethod
     def setUpClass(cls):
         if not pathlib.Path("/etc/pipeline/router.key").exists():
@@ -101,9 +98,7 @@ class Case(unittest.TestCase):
         self.name = "k" + self.id().rsplit(".", 1)[-1][-40:].replace("_", "-")
 
     def connect(self, *arguments, **options):
-        socket = connect(*arguments, **options)
-        self.addCleanup(socket.close)
-        return socket
+        return self.keep(connect(*arguments, **options))
 
     def client(self, key, **options):
         return self.connect(zmq.REQ, key, **options)
@@ -114,7 +109,7 @@ class Case(unittest.TestCase):
 
     def refusal(self, key, **request):
         reply = ask(self.client(key), **request)
-        self.assertEqual((reply["status"]["status_code"], reply["status"]["error"]), (400, "bad_input"), reply)
+        self.assertEqual((code(reply), reply["status"]["error"]), (400, "bad_input"), reply)
         return reply["context"]["error_detail"]["error"]
 
 
@@ -134,7 +129,7 @@ class Keys(Case):
 
     def test_each_role_may_what_it_says_and_is_told_what_it_lacks(self):
         submit, deploy = new_key(self.name + "-s", "submit"), new_key(self.name + "-d", "submit,deploy")
-        self.assertEqual(ask(self.client(submit), action="router_status")["status"]["status_code"], 200)
+        self.assertEqual(code(ask(self.client(submit), action="router_status")), 200)
         self.assertEqual(self.refusal(submit, action="unload_container_version", channel="test_runners", track_slug="x",
                                       new_version="v"), "not_allowed: this needs the role deploy")
         self.assertEqual(self.refusal(deploy, action="reload_config"), "not_allowed: this needs the role admin")
@@ -153,34 +148,33 @@ class Keys(Case):
         self.assert_silent(self.client(None))
         for endpoint in (suite.TCP, suite.UNIX):
             reply = ask(self.client(None, endpoint=endpoint), action="router_status")
-            self.assertEqual(reply["status"]["status_code"], 200)
+            self.assertEqual(code(reply), 200)
         self.assert_silent(self.client(new_key(self.name, "submit"), endpoint=suite.TCP))
 
     def test_a_key_taken_away_is_worth_nothing_at_once(self):
         key = new_key(self.name, "submit")
         client = self.client(key)
-        self.assertEqual(ask(client, action="router_status")["status"]["status_code"], 200)
+        self.assertEqual(code(ask(client, action="router_status")), 200)
         suite.run("pipelinectl", "keys", "rm", self.name)
         reply = ask(client, action="router_status")
         self.assertEqual(reply["context"]["error_detail"]["error"], "not_allowed: this needs the role submit")
         self.assert_silent(self.client(key))
         new_key(self.name + "-again", "submit")
-        self.assertEqual(ask(client, action="router_status")["status"]["status_code"], 400)
+        self.assertEqual(code(ask(client, action="router_status")), 400)
 
     def test_a_fault_in_one_file_or_in_the_routers_keeps_nobody_in(self):
         key = new_key(self.name, "submit")
         client = self.client(key)
-        self.assertEqual(ask(client, action="router_status")["status"]["status_code"], 200)
+        self.assertEqual(code(ask(client, action="router_status")), 200)
         (KEYS / "broken.pub").write_text("public nonsense\n")
         self.addCleanup((KEYS / "broken.pub").unlink)
-        config = pathlib.Path("/var/lib/pipeline-router/router.yml")
-        before = config.read_bytes()
+        before = suite.ROUTER_FILE.read_bytes()
         self.addCleanup(suite.run, "systemctl", "reload", UNITS[1])
-        self.addCleanup(config.write_bytes, before)
-        config.write_text("workers: [")
+        self.addCleanup(suite.ROUTER_FILE.write_bytes, before)
+        suite.ROUTER_FILE.write_text("workers: [")
         (KEYS / f"{self.name}.pub").unlink()
         suite.run("systemctl", "reload", UNITS[1])
-        suite.wait_until(lambda: ask(client, action="router_status")["status"]["status_code"] == 400)
+        suite.wait_until(lambda: code(ask(client, action="router_status")) == 400)
         self.assertRegex(ctl("keys", "list").stdout, r"broken .*line 1: public")
 
     def test_pipelinectl_speaks_with_a_key_and_says_what_keeps_it_out(self):
@@ -228,8 +222,7 @@ class Workers(Case):
         socket.send_multipart([b"PIPELINE1", b"configured", b'{"held": {}, "installing": {}}'])
 
         def online():
-            workers = json.loads(suite.run("pipelinectl", "workers", "--json"))["workers_info"]
-            return [w["name"] for w in workers if w["online"]]
+            return [w["name"] for w in suite.workers() if w["online"]]
         suite.wait_until(lambda: self.name in online())
         suite.run("pipelinectl", "keys", "rm", self.name)
         self.assertNotIn(self.name, online())
@@ -256,11 +249,11 @@ class Workers(Case):
         suite.install("faraway", suite.image_of_program(suite.GUESTS / "guest.c"), worker=name,
                       settings=f"ROUTER={FAR}\n")
         reply = ask(self.client(None, endpoint=suite.TCP), **suite.job("faraway", "hello"))
-        self.assertEqual((reply["status"]["status_code"], reply["context"]["worker"]), (200, name), reply)
+        self.assertEqual((code(reply), reply["context"]["worker"]), (200, name), reply)
         suite.run("pipelinectl", "keys", "rm", name)
         reply = ask(self.client(None, endpoint=suite.TCP), **suite.job("faraway", "hello"))
-        self.assertEqual(reply["status"]["status_code"], 503, reply)
-        suite.wait_until(lambda: "refused" in suite.run("systemctl", "show", "-P", "StatusText", unit))
+        self.assertEqual(code(reply), 503, reply)
+        suite.wait_until(lambda: "refused" in suite.status_of(unit))
 
     def test_the_packaged_builder_is_let_in_with_its_key(self):
         name = "faraway-2"
@@ -270,7 +263,7 @@ class Workers(Case):
         self.addCleanup(suite.run, "systemctl", "stop", unit)
         suite.run("systemctl", "start", unit)
         suite.wait_until(lambda: name in suite.run("pipelinectl", "workers"),
-                         tell=lambda: suite.run("systemctl", "show", "-P", "StatusText", unit))
+                         tell=lambda: suite.status_of(unit))
 
 
 if __name__ == "__main__":

@@ -256,8 +256,10 @@ class Case(unittest.TestCase):
             worker.kill()
             worker.wait()
             with worker.stderr:
-                said = worker.stderr.read()
-            self.assertNotRegex(said, "Sanitizer|runtime error")
+                self.check_stderr(worker.stderr.read())
+
+    def check_stderr(self, said):
+        self.assertNotRegex(said, "Sanitizer|runtime error")
 
     def start(self, name="ruby-1", *, verb="listen", address=None, arguments=("--wait",), **environment):
         address = address or f"{self.router.address}/test_runners?topic=ruby"
@@ -298,13 +300,22 @@ class Case(unittest.TestCase):
             place.write_bytes(data)
         return f"file://{self.inputs}/{name}/"
 
+    def start_with(self, versions, **more):
+        """A worker that was told these versions of ruby."""
+        worker = self.start(**more)
+        self.router.receive("hello")
+        self.router.configure({"ruby": versions})
+        return worker
+
+    def until_held(self, versions, timeout=5):
+        """Until the worker has these of ruby, and nothing else."""
+        self.router.receive("configured", timeout=timeout, match=lambda b: b["held"] == {"ruby": versions})
+
     def holding(self, **more):
         """A worker that holds ruby v1."""
         digest = self.push()
-        worker = self.start(**more)
-        self.router.receive("hello")
-        self.router.configure({"ruby": {"v1": digest}})
-        self.router.receive("configured", match=lambda b: b["held"].get("ruby") == {"v1": digest})
+        worker = self.start_with({"v1": digest}, **more)
+        self.until_held({"v1": digest})
         return worker, digest
 
     def run_job(self, **more):
@@ -383,10 +394,8 @@ class Hello(Case):
 class Install(Case):
     def test_every_blob_is_handed_over(self):
         digest = self.push(layers=3)
-        self.start()
-        self.router.receive("hello")
-        self.router.configure({"ruby": {"v1": digest}})
-        self.router.receive("configured", match=lambda b: b["held"] == {"ruby": {"v1": digest}})
+        self.start_with({"v1": digest})
+        self.until_held({"v1": digest})
         blobs = self.sandbox.images[digest]
         self.assertEqual(len(blobs), 5)
         for name, data in blobs.items():
@@ -394,25 +403,19 @@ class Install(Case):
 
     def test_a_version_without_digest_is_looked_up(self):
         digest = self.push()
-        self.start()
-        self.router.receive("hello")
-        self.router.configure({"ruby": {"v1": None}})
-        self.router.receive("configured", match=lambda b: b["held"] == {"ruby": {"v1": digest}})
+        self.start_with({"v1": None})
+        self.until_held({"v1": digest})
 
     def test_what_the_sandbox_has_needs_no_registry(self):
         digest = "sha256:" + "ab" * 32
         self.sandbox.images[digest] = {}
-        self.start()
-        self.router.receive("hello")
-        self.router.configure({"ruby": {"v1": digest}})
-        self.router.receive("configured", match=lambda b: b["held"] == {"ruby": {"v1": digest}})
+        self.start_with({"v1": digest})
+        self.until_held({"v1": digest})
 
     def test_one_bad_version_stops_no_other_and_is_tried_again(self):
         bad, good = self.push("bad"), self.push("good")
         self.sandbox.refuse[bad] = {"code": 512, "error": "layer 1 has a symlink at /proc"}
-        self.start()
-        self.router.receive("hello")
-        self.router.configure({"ruby": {"bad": bad, "gone": "sha256:" + "00" * 32, "good": good}})
+        self.start_with({"bad": bad, "gone": "sha256:" + "00" * 32, "good": good})
         body, _ = self.router.receive("configured", match=lambda b: "good" in b["held"].get("ruby", {})
                                       and b["installing"]["ruby"]["gone"]["state"] == "failed")
         failed = body["installing"]["ruby"]
@@ -432,9 +435,7 @@ class Install(Case):
     def test_an_image_with_nothing_to_run_fails(self):
         self.sandbox.paths = {}
         digest = self.push()
-        self.start()
-        self.router.receive("hello")
-        self.router.configure({"ruby": {"v1": digest}})
+        self.start_with({"v1": digest})
         body, _ = self.router.receive("configured", match=lambda b: b["installing"].get("ruby", {}).get("v1", {})
                                       .get("state") == "failed")
         self.assertIn("bin/run.sh", body["installing"]["ruby"]["v1"]["error"])
@@ -454,7 +455,7 @@ class Install(Case):
     def test_what_is_no_longer_wanted_is_forgotten(self):
         _, digest = self.holding()
         self.router.configure({"ruby": {"v2": digest}})
-        self.router.receive("configured", match=lambda b: b["held"] == {"ruby": {"v2": digest}})
+        self.until_held({"v2": digest})
         _, outcome, _, _, _ = self.run_job()
         self.assertEqual(outcome["status_code"], 511)
 

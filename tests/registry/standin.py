@@ -19,6 +19,12 @@ USER, PASSWORD = "ci", "s3cret-of-the-test"
 BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
 
+def auth_file(password, *hosts):
+    """A containers-auth.json(5)."""
+    auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
+    return json.dumps({"auths": {host: {"auth": auth} for host in hosts}})
+
+
 def digest_of(data):
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
@@ -112,6 +118,14 @@ class Quiet(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+    def begin(self, size, data=b""):
+        """A body that is said to have this size, and how it begins."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        self.wfile.write(data)
 
 
 class Elsewhere(Quiet):

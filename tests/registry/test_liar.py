@@ -2,7 +2,6 @@
 """A registry that lies, stalls, floods and sends elsewhere: THREATS J6 to J8. `pipeline-registry` is asked directly, for
 it is what the services ask with."""
 
-import base64
 import contextlib
 import json
 import os
@@ -34,14 +33,19 @@ class Case(unittest.TestCase):
         self.login(self.server.host)
 
     def login(self, host, password=PASSWORD):
-        auth = base64.b64encode(f"ci:{password}".encode()).decode()
-        (self.folder / "auth.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+        (self.folder / "auth.json").write_text(standin.auth_file(password, host))
+
+    def environment(self, **more):
+        return {"REGISTRY": f"docker://{self.server.host}/team", "REGISTRY_AUTH": str(self.folder / "auth.json"), **more}
+
+    def begin_fetch(self):
+        return subprocess.Popen([PROGRAM, "fetch", "test_runners", "tiny", str(self.folder / "images"), self.image.digest],
+                                stdout=subprocess.PIPE, text=True, env=self.environment())
 
     def ask(self, *question, **environment):
         run = subprocess.run([PROGRAM, question[0], "test_runners", "tiny", *question[1:]], check=False, text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60,
-                             env={"REGISTRY": f"docker://{self.server.host}/team", "REGISTRY_STALL_TIME": "2",
-                                  "REGISTRY_AUTH": str(self.folder / "auth.json"), **environment})
+                             env=self.environment(REGISTRY_STALL_TIME="2", **environment))
         self.assertNotIn(PASSWORD, run.stdout)
         self.assertNotIn(BASIC[6:], run.stdout)
         self.assertNotRegex(run.stdout, "Sanitizer|runtime error")
@@ -154,18 +158,20 @@ class Honest(Case):
 
 
 class Broken(Case):
+    def say_half(self, handler, digest):
+        """The beginning of a blob, and then the end of the connection."""
+        blob = self.image.blobs[digest]
+        handler.begin(len(blob), blob[:100000])
+        handler.close_connection = True
+        return True
+
     def test_broken_off_it_goes_on_where_it_stopped(self):
         big = self.image.layers[0]["digest"]
 
         def half(handler):
             if big not in handler.path or handler.headers.get("Range"):
                 return False
-            handler.send_response(200)
-            handler.send_header("Content-Length", str(len(self.image.blobs[big])))
-            handler.end_headers()
-            handler.wfile.write(self.image.blobs[big][:100000])
-            handler.close_connection = True
-            return True
+            return self.say_half(handler, big)
 
         self.lie_at("blobs", half)
         self.assert_whole(self.fetch())
@@ -177,23 +183,17 @@ class Broken(Case):
         def stop(handler):
             if big not in handler.path:
                 return False
-            handler.send_response(200)
-            handler.send_header("Content-Length", str(len(self.image.blobs[big])))
-            handler.end_headers()
-            handler.wfile.write(self.image.blobs[big][:100000])
+            self.say_half(handler, big)
             time.sleep(30)
             return True
 
         self.lie_at("blobs", stop)
-        fetch = subprocess.Popen([PROGRAM, "fetch", "test_runners", "tiny", str(self.folder / "images"),
-                                  self.image.digest], stdout=subprocess.DEVNULL,
-                                 env={"REGISTRY": f"docker://{self.server.host}/team",
-                                      "REGISTRY_AUTH": str(self.folder / "auth.json")})
+        fetch = self.begin_fetch()
         part = self.folder / f"images/{self.image.digest[7:]}.partial/blobs/sha256/{big[7:]}.part"
         while not part.exists() or part.stat().st_size < 100000:
             time.sleep(0.05)
         fetch.kill()
-        fetch.wait()
+        fetch.communicate()
         self.assertFalse((self.folder / "images" / self.image.digest[7:]).exists())
         self.server.lie = None
         first = self.image.layers[0]["digest"]
@@ -211,12 +211,7 @@ class Broken(Case):
             if handler.headers.get("Range"):
                 handler.say(200, self.image.blobs[big])
                 return True
-            handler.send_response(200)
-            handler.send_header("Content-Length", str(len(self.image.blobs[big])))
-            handler.end_headers()
-            handler.wfile.write(self.image.blobs[big][:100000])
-            handler.close_connection = True
-            return True
+            return self.say_half(handler, big)
 
         self.lie_at("blobs", half)
         self.assert_whole(self.fetch())
@@ -230,9 +225,7 @@ class Broken(Case):
 
         standin.Liar.blob = slowly
         self.addCleanup(setattr, standin.Liar, "blob", blob)
-        command = [PROGRAM, "fetch", "test_runners", "tiny", str(self.folder / "images"), self.image.digest]
-        environment = {"REGISTRY": f"docker://{self.server.host}/team", "REGISTRY_AUTH": str(self.folder / "auth.json")}
-        both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
+        both = [self.begin_fetch() for _ in range(2)]
         answers = [json.loads(p.communicate()[0].splitlines()[-1]) for p in both]
         for answer in answers:
             self.assert_whole(answer)
@@ -242,11 +235,7 @@ class Broken(Case):
 
     def test_silence_ends_it(self):
         def stall(handler):
-            handler.send_response(200)
-            handler.send_header("Content-Length", "1000000")
-            handler.end_headers()
-            handler.wfile.write(b"x")
-            handler.wfile.flush()
+            handler.begin(1000000, b"x")
             time.sleep(20)
 
         for kind in ("blobs", "manifests"):
@@ -258,9 +247,7 @@ class Broken(Case):
 
     def test_a_drip_ends_at_the_time_for_an_image(self):
         def drip(handler):
-            handler.send_response(200)
-            handler.send_header("Content-Length", str(self.image.layers[0]["size"]))
-            handler.end_headers()
+            handler.begin(self.image.layers[0]["size"])
             for _ in range(100):
                 handler.wfile.write(b"xxxxx")
                 handler.wfile.flush()

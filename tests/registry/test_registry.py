@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A real registry with passwords, and everything installed: push, deploy, run, and what may go wrong on the way."""
 
-import base64
 import crypt
-import json
 import os
 import pathlib
 import shutil
@@ -68,9 +66,8 @@ def registry_stop():
 
 
 def login(password, *hosts):
-    auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
     CREDENTIAL.parent.mkdir(mode=0o700, exist_ok=True)
-    CREDENTIAL.write_text(json.dumps({"auths": {host: {"auth": auth} for host in (HOST, *hosts)}}))
+    CREDENTIAL.write_text(standin.auth_file(password, HOST, *hosts))
     CREDENTIAL.chmod(0o600)
 
 
@@ -114,7 +111,7 @@ def deploy(tag, *options, track=TRACK, check=True):
 
 
 def is_held(tag, track=TRACK):
-    reply = suite.Client().ask(action="deployment_check", channel="test_runners", track_slug=track)
+    reply = suite.ask(action="deployment_check", channel="test_runners", track_slug=track)
     return reply["response"]["status"].get(tag, False)
 
 
@@ -123,7 +120,7 @@ def wait_held(tag, track=TRACK):
 
 
 def run_job(tag, track=TRACK):
-    return suite.Client().ask(**suite.job(track, "two-fer", tag))
+    return suite.ask(**suite.job(track, "two-fer", tag))
 
 
 def half_made(digest):
@@ -139,12 +136,12 @@ class Case(unittest.TestCase):
 
     def assert_job(self, tag, text, digest, track=TRACK):
         reply = run_job(tag, track)
-        self.assertEqual(reply["status"]["status_code"], 200, reply)
+        self.assertEqual(suite.code(reply), 200, reply)
         self.assertEqual(reply["response"], {"status": "pass", "text": text, "old": False})
         self.assertEqual(reply["context"]["digest"], digest)
 
     def no_secret_anywhere(self):
-        journal = suite.run("journalctl", "-o", "json", "--no-pager", "-u", "pipeline-*")
+        journal = suite.journal("--output=json", "--unit=pipeline-*")
         for secret in (PASSWORD, BASIC[6:]):
             self.assertNotIn(secret, journal)
 
@@ -174,14 +171,14 @@ class Works(Case):
             push(Image(gzipped(layer({"bin/busybox": pathlib.Path("/bin/busybox").read_bytes(),
                                       "opt/test-runner/bin/run.sh": script}))), tag)
             deploy(tag, "--wait")
-            reply = suite.Client().ask(**suite.job(TRACK, "two-fer", tag, execution_timeout=1))
-            self.assertEqual(reply["status"]["status_code"], expected, reply)
+            reply = suite.ask(**suite.job(TRACK, "two-fer", tag, execution_timeout=1))
+            self.assertEqual(suite.code(reply), expected, reply)
             self.assertIs(reply["context"]["late_success"], expected == 200)
 
     def test_what_there_is_is_listed(self):
         digest = push(program("listed"), "l1")
         push(program("listed"), "l2")
-        reply = suite.Client().ask(action="list_available_containers", channel="test_runners", track_slug=TRACK)
+        reply = suite.ask(action="list_available_containers", channel="test_runners", track_slug=TRACK)
         self.assertEqual(sorted(reply["response"]["list_images"][digest]), ["l1", "l2"])
 
     def test_no_secret_is_in_a_journal_or_an_argument(self):
@@ -255,7 +252,7 @@ class Fails(Case):
         said = deploy("mended", "--wait", check=False)
         self.assertNotEqual(said.returncode, 0)
         self.assertIn("something else than blob", said.stdout)
-        suite.wait_until(lambda: f"failed: {TRACK} mended" in suite.run("systemctl", "show", "-P", "StatusText", UNIT), 30)
+        suite.wait_until(lambda: f"failed: {TRACK} mended" in suite.status_of(UNIT), 30)
         other = push(program("other"), "other")
         deploy("other", "--wait")
         self.assert_job("other", "other", other)
@@ -343,7 +340,7 @@ class Crashes(Case):
         self.gate.speed = 4 << 20
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         deploy("twice", "--wait")
-        asked = suite.run("journalctl", "--no-pager", "-u", "test-registry", "--since", since)
+        asked = suite.journal("--unit=test-registry", f"--since={since}")
         self.assertEqual(asked.count(f"GET /v2/team/test_runners/{TRACK}/blobs/{image.layers[0]['digest']} HTTP/1.1\" 200"),
                          1, asked[-2000:])
         self.assert_job("twice", "twice", digest)
@@ -355,7 +352,7 @@ class Crashes(Case):
         suite.run("systemctl", "restart", UNIT)
         deploy("stall")
         self.gate.speed = 0
-        suite.wait_until(lambda: "nothing came from the registry" in suite.run("systemctl", "show", "-P", "StatusText", UNIT), 30)
+        suite.wait_until(lambda: "nothing came from the registry" in suite.status_of(UNIT), 30)
         self.gate.speed = None
         wait_held("stall")
         self.assert_job("stall", "stall", digest)

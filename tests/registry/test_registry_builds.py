@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import builds  # noqa: E402
 import suite  # noqa: E402
 import test_registry as registry  # noqa: E402
-from builds import code  # noqa: E402
+from suite import code  # noqa: E402
 
 RUNNER = pathlib.Path("/pipeline/examples/test-runners/ruby")
 IMAGE = pathlib.Path("/srv/ruby.tar")
@@ -47,8 +47,8 @@ class Building(builds.Case):
         """What a client is answered that has this solution tested with this version."""
         where = suite.INPUT / solution
         shutil.copytree(RUNNER / "solutions" / solution, where, dirs_exist_ok=True)
-        reply = suite.Client().ask(action="test_solution", id=f"{solution}-1", track_slug="ruby", exercise_slug="two-fer",
-                                   s3_uri=f"file://{where}/", container_version=version, execution_timeout=10)
+        reply = suite.ask(action="test_solution", id=f"{solution}-1", track_slug="ruby", exercise_slug="two-fer",
+                          s3_uri=f"file://{where}/", container_version=version, execution_timeout=10)
         self.assertEqual(code(reply), 200, reply)
         self.assertEqual(reply["context"]["container_version"], version)
         return reply["response"], reply["context"]["digest"]

@@ -7,18 +7,17 @@ import crypt
 import json
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import builds  # noqa: E402
 import suite  # noqa: E402
-from builds import SETTINGS, code, configure  # noqa: E402
+from builds import SETTINGS, configure  # noqa: E402
 from standin import PASSWORD, USER  # noqa: E402
+from suite import code  # noqa: E402
 
 FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="secured-"))
 AUTHORITY = pathlib.Path("/usr/local/share/ca-certificates/test.crt")
@@ -56,13 +55,7 @@ def trust(is_trusted):
 
 def start(name, port, *command):
     suite.run("systemd-run", "--quiet", f"--unit=test-{name}", "--collect", *command)
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port), 5).close()
-            return
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-    raise AssertionError(f"{name} does not answer")
+    suite.wait_for_port(port)
 
 
 def start_git():

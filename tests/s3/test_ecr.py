@@ -226,12 +226,11 @@ class EndToEnd(unittest.TestCase):
         conf.write_text("".join(f"{name}={value}\n" for name, value in environment().items()))
         conf.chmod(0o600)
         suite.run("systemctl", "start", "pipeline-worker@ecrtrack-1.service")
-        deployed = subprocess.run(["pipelinectl", "deploy", "--wait", "test_runners", "ecrtrack", "v2"], text=True,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
-        self.assertEqual(deployed.returncode, 0, deployed.stdout)
-        reply = suite.Client().ask(**suite.job("ecrtrack", "two-fer", version="v2"))
+        deployed = suite.ctl("deploy", "--wait", "test_runners", "ecrtrack", "v2")
+        self.assertEqual(deployed.returncode, 0, deployed.stderr)
+        reply = suite.ask(**suite.job("ecrtrack", "two-fer", version="v2"))
         self.assertEqual(reply["response"], {"status": "pass"}, reply)
         self.assertEqual(reply["context"]["digest"], ECR.images[1][1])
-        journal = suite.run("journalctl", "--no-pager", "-o", "export", errors="replace")
+        journal = suite.journal("--output=export", errors="replace")
         for secret in (SECRET, TOKEN, ECR.password):
             self.assertNotIn(secret, journal)

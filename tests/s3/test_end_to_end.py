@@ -61,29 +61,27 @@ def tearDownModule():
 
 class EndToEnd(unittest.TestCase):
     def ask(self, uri, action="test_solution"):
-        client = suite.Client(suite.TCP)
-        self.addCleanup(client.close)
-        return client.ask(**suite.job(TRACK, "two-fer", uri=uri, action=action))
+        return suite.ask(suite.TCP, **suite.job(TRACK, "two-fer", uri=uri, action=action))
 
     def test_a_solution_in_s3(self):
         uri = servers.radosgw().put("endtoend", "submissions/96/", {"lib/code": b"it came from S3", "other": b"x" * 100_000})
         reply = self.ask(uri)
-        self.assertEqual(reply["status"]["status_code"], 200, reply)
+        self.assertEqual(suite.code(reply), 200, reply)
         self.assertEqual(reply["response"]["message"], "it came from S3")
 
     def test_a_solution_that_is_not_there(self):
         reply = self.ask("s3://endtoend/nothing/")
-        self.assertEqual(reply["status"]["status_code"], 512)
+        self.assertEqual(suite.code(reply), 512)
         self.assertEqual(reply["context"]["error_detail"]["error"], "the input has no files")
 
     def test_a_bucket_that_is_not_allowed(self):
         reply = self.ask("s3://elsewhere/x/")
-        self.assertEqual((reply["status"]["status_code"], reply["context"]["error_detail"]["error"]),
+        self.assertEqual((suite.code(reply), reply["context"]["error_detail"]["error"]),
                          (512, "this worker may not read inputs there"))
 
     def test_no_secret_is_in_the_journal_or_the_process_list(self):
         self.test_a_solution_in_s3()
-        journal = suite.run("journalctl", "--no-pager", "-o", "export", "-u", WORKER, errors="replace")
+        journal = suite.journal("--output=export", f"--unit={WORKER}", errors="replace")
         pid = suite.main_pid(WORKER)
         seen = [journal, pathlib.Path(f"/proc/{pid}/cmdline").read_text(), pathlib.Path(f"/proc/{pid}/environ").read_text()]
         for path in CREDENTIALS.iterdir():

@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import peer
+import sandbox
 import suite
 
 N_JOBS = int(sys.argv[1]) if len(sys.argv) > 1 else 20000
@@ -37,7 +38,7 @@ def jobs(client, count):
             sent += 1
         if not client.socket.poll(60000):
             raise TimeoutError("no answer within a minute")
-        codes[json.loads(client.socket.recv_multipart()[1])["status"]["status_code"]] += 1
+        codes[suite.code(json.loads(client.socket.recv_multipart()[1]))] += 1
         done += 1
     return codes
 
@@ -65,10 +66,9 @@ def children_of(pid):
 
 
 def process(pid):
-    status = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
     # What is not shared with a file, and what was swapped out.
-    kilobytes = int(status["RssAnon"].split()[0]) + int(status["VmSwap"].split()[0])
-    return {"descriptors": count(f"/proc/{pid}/fd"), "threads": int(status["Threads"]), "kilobytes": kilobytes,
+    kilobytes = sandbox.kilobytes(pid, "RssAnon", "VmSwap")
+    return {"descriptors": count(f"/proc/{pid}/fd"), "threads": int(sandbox.status(pid)["Threads"]), "kilobytes": kilobytes,
             "children": children_of(pid), "mounts": len(pathlib.Path(f"/proc/{pid}/mountinfo").read_text().splitlines())}
 
 
@@ -79,14 +79,14 @@ def measure():
     for name, unit in UNITS.items():
         for what, value in process(suite.main_pid(unit)).items():
             figures[name, what] = value
-    uid = suite.run("id", "-u", "pipeline-sandbox").strip()
+    uid = sandbox.uid()
     for what, value in process(suite.main_pid(f"user@{uid}.service")).items():
         figures["user manager", what] = value
     cgroup = "/sys/fs/cgroup" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "/sys/fs/cgroup/unified"
     figures["host", "scopes"] = len(suite.scopes())
     figures["host", "mounts"] = len(pathlib.Path("/proc/self/mountinfo").read_text().splitlines())
     figures["host", "cgroups"] = sum(len(folders) for _, folders, _ in os.walk(cgroup))
-    figures["host", "processes"] = sum(name.isdigit() for name in os.listdir("/proc"))
+    figures["host", "processes"] = len(sandbox.processes())
     figures["state", "files"] = files_below("/var/lib/pipeline-router", "/var/lib/pipeline-worker", "/var/lib/pipeline",
                                             "/var/lib/pipeline-sandbox/incoming", "/var/lib/pipeline-sandbox/removed")
     figures["run", "files"] = files_below("/run/pipeline", "/run/pipeline-sandbox", f"/run/user/{uid}")
@@ -95,7 +95,7 @@ def measure():
 
 
 def restarts():
-    return {name: (suite.main_pid(unit), suite.run("systemctl", "show", "-P", "NRestarts", unit).strip())
+    return {name: (suite.main_pid(unit), suite.unit_property(unit, "NRestarts"))
             for name, unit in UNITS.items()}
 
 

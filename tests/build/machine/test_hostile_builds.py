@@ -9,8 +9,8 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "lib"))
-import suite
-from builds import DOCKERFILE, RUNNER, Case, Repository, code, runner, set_up, tear_down
+from builds import DOCKERFILE, RUNNER, Case, Repository, runner, set_up, tear_down
+from suite import code
 
 
 def setUpModule():

@@ -8,7 +8,8 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "lib"))
 import suite
-from builds import DOCKERFILE, Case, Repository, code, runner, set_up, tear_down
+from builds import DOCKERFILE, Case, Repository, runner, set_up, tear_down
+from suite import code
 
 
 def setUpModule():
