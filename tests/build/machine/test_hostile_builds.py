@@ -134,7 +134,7 @@ class Hostile(Case):
         cached = "RUN --mount=type=cache,id=shared,target=/c "
         text = (DOCKERFILE.replace("v1\n", "v1 AS one\n", 1)
                 + cached + "ln -s /proc/sys/kernel /c/proc; ln -s ../../../../../../../../etc /c/etc; touch /c/mark; "
-                "(trap '' TERM HUP; while :; do date +%N >/c/alive; done) & sleep 1; test -s /c/alive\n"
+                "(trap '' TERM HUP; while :; do date +%N >/c/next; mv /c/next /c/alive; done) & sleep 1; test -s /c/alive\n"
                 + "RUN touch /done\n" + DOCKERFILE + "COPY --from=one /done /done\n"
                 + cached + "test -e /c/mark && touch /c/seen && a=$(stat -c %Y%Z /c/alive) && sleep 2 && "
                 "test \"$a\" = \"$(stat -c %Y%Z /c/alive)\"\n")
