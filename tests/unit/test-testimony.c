@@ -11,14 +11,10 @@ static void append_letter(char letter, Buffer *out)
 {
         static const char bytes[FRAME_PAYLOAD_MAX];
         static const LetterFrame letters[] = {
-                { 'S', FRAME_STARTED, NULL, 0 },
-                { 'e', FRAME_ENDED, NULL, 0 },
-                { 'o', FRAME_STDOUT, bytes, 10 },
-                { 'O', FRAME_STDERR, bytes, FRAME_PAYLOAD_MAX },
-                { 'd', FRAME_DATA, bytes, 3 },
-                { 'D', FRAME_DATA, bytes, 5 },
-                { '0', FRAME_DATA, NULL, 0 },
-                { 'F', FRAME_FAILED, "no", 2 },
+                { 'S', FRAME_STARTED, NULL, 0 },  { 'e', FRAME_ENDED, NULL, 0 },
+                { 'o', FRAME_STDOUT, bytes, 10 }, { 'O', FRAME_STDERR, bytes, FRAME_PAYLOAD_MAX },
+                { 'd', FRAME_DATA, bytes, 3 },    { 'D', FRAME_DATA, bytes, 5 },
+                { '0', FRAME_DATA, NULL, 0 },     { 'F', FRAME_FAILED, "no", 2 },
                 { 'A', FRAME_ANSWER, "{}", 2 },
         };
         static const struct {
