@@ -132,14 +132,6 @@ static void write_some(FrameStream *stream)
         }
 }
 
-static void read_resumed(FrameStream *stream)
-{
-        if (!stream->source || !stream->resumed || stream->paused)
-                return;
-        stream->resumed = false;
-        handle_input(stream);
-}
-
 /* A resumed stream asks to be writable, so that what it holds already is looked at from the event loop. */
 static int on_socket(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
@@ -150,7 +142,10 @@ static int on_socket(sd_event_source *source, int fd, uint32_t events, void *use
                 if (stream->out.size == 0 && stream->handlers->drained)
                         stream->handlers->drained(stream, stream->userdata);
         }
-        read_resumed(stream);
+        if (stream->source && stream->resumed && !stream->paused) {
+                stream->resumed = false;
+                handle_input(stream);
+        }
         if (stream->source && (events & EPOLLIN) && !stream->paused)
                 for (size_t i = 0; i < READS_AT_ONCE && read_some(stream);)
                         i++;
@@ -199,14 +194,6 @@ void frame_stream_pause(FrameStream *stream, bool paused)
         /* Who resumes it twice resumes it. */
         stream->resumed = !paused && (stream->paused || stream->resumed);
         stream->paused = paused;
-        update_events(stream);
-}
-
-void frame_stream_read(FrameStream *stream)
-{
-        read_resumed(stream);
-        while (stream->source && !stream->paused && !stream->ending && read_some(stream))
-                ;
         update_events(stream);
 }
 

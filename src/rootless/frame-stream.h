@@ -58,8 +58,6 @@ static inline bool frame_stream_is_paused(const FrameStream *stream)
 {
         return stream->paused;
 }
-/* Hands on all that has come by now, as the event loop would, unless it is paused. */
-void frame_stream_read(FrameStream *stream);
 /* Where frames are to be queued: call frame_stream_flush() when they are. */
 static inline Buffer *frame_stream_out(FrameStream *stream)
 {

@@ -210,23 +210,28 @@ static void on_cgroup_empty(void *userdata)
 
 static const CgroupWatchHandlers watch_handlers = { on_cgroup_fault, on_cgroup_empty };
 
+static void look_again(Sandbox *sandbox)
+{
+        (void) sd_event_source_set_time_relative(sandbox->timer, RETRY_USEC);
+        (void) sd_event_source_set_enabled(sandbox->timer, SD_EVENT_ONESHOT);
+}
+
 static void kill_again(Sandbox *sandbox)
 {
         log_warning("Sandbox %s is not gone yet: killing it again", sandbox->name);
         kill_all(sandbox);
-        (void) sd_event_source_set_time_relative(sandbox->timer, RETRY_USEC);
-        (void) sd_event_source_set_enabled(sandbox->timer, SD_EVENT_ONESHOT);
+        look_again(sandbox);
         check_dead(sandbox);
 }
 
-/* The guest is over its time, unless it is this daemon that was late, or its reader: then that the guest has
- * ended was said, and is not heard yet. */
+/* The guest is over its time: unless it is this daemon that was late, or its reader. Then that the guest has
+ * ended was said and is not heard yet; so it is heard out once more. */
 static void check_guest(Sandbox *sandbox)
 {
-        frame_stream_read(&sandbox->stream);
-        if (sandbox->state != SANDBOX_RUNNING)
-                return;
-        if (!frame_stream_is_paused(&sandbox->stream))
+        if (!sandbox->is_overdue) {
+                sandbox->is_overdue = true;
+                look_again(sandbox);
+        } else if (!frame_stream_is_paused(&sandbox->stream))
                 fault(sandbox, SANDBOX_FAULT_TIME, states[SANDBOX_RUNNING].late);
         else if (sandbox_guest_ended(sandbox) < 0)
                 fault(sandbox, SANDBOX_FAULT_SETUP, "its timer cannot be set");

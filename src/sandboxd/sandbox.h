@@ -76,6 +76,7 @@ struct Sandbox {
         CgroupWatch watch;
         CgroupLimits limits;
         usec_t cpu_base_usec;
+        bool is_overdue;    /* RUNNING, beyond the guest's deadline */
         FrameStream stream; /* to pipeline-init */
         sd_event_source *child, *timer;
         const SandboxHandlers *handlers;

@@ -33,7 +33,7 @@ static bool take_output(Testimony *t, const Frame *frame, Heard *heard)
         uint64_t *size = &t->sizes[frame->type == FRAME_STDERR];
 
         *size += frame->size;
-        return t->is_running && *size <= t->plan->limits.output_bytes + OUTPUT_SLACK;
+        return t->is_running && frame->size > 0 && *size <= t->plan->limits.output_bytes + OUTPUT_SLACK;
 }
 
 /* The bit of its name, which was not announced yet; 0 where the plan has none such. */

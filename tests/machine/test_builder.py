@@ -352,7 +352,7 @@ esac | nc -w 20 127.0.0.1 3128 | tr -d '\\r' | sed -n '1s/[^ ]* \\([0-9]*\\).*/\
         suite.wait_until(lambda: wanted <= names(), tell=names)
         for pid in sandbox.of_the_suite():
             self.assertFalse(sandbox.rights_on_the_host(pid), f"{pid} {sandbox.status(pid)} {sandbox.cgroup(pid)}")
-        self.assertEqual(self.ask(action="cancel", id="rights")["response"], {"cancelled": 1})
+        self.assertEqual(suite.ask(action="cancel", id="rights")["response"], {"cancelled": 1})
         self.assertEqual(code(client.receive()), 403)
 
     def test_without_the_service_a_build_fails(self):

@@ -14,8 +14,8 @@ static void append_letter(char letter, Buffer *out)
                 { 'S', FRAME_STARTED, NULL, 0 },  { 'e', FRAME_ENDED, NULL, 0 },
                 { 'o', FRAME_STDOUT, bytes, 10 }, { 'O', FRAME_STDERR, bytes, FRAME_PAYLOAD_MAX },
                 { 'd', FRAME_DATA, bytes, 3 },    { 'D', FRAME_DATA, bytes, 5 },
-                { '0', FRAME_DATA, NULL, 0 },     { 'F', FRAME_FAILED, "no", 2 },
-                { 'A', FRAME_ANSWER, "{}", 2 },
+                { '0', FRAME_DATA, NULL, 0 },     { '1', FRAME_STDOUT, NULL, 0 },
+                { 'F', FRAME_FAILED, "no", 2 },   { 'A', FRAME_ANSWER, "{}", 2 },
         };
         static const struct {
                 char letter;
@@ -79,7 +79,7 @@ static void test_lies(void **state)
                 { "Sx", 1 },        { "Smm", 2 },   { "SrDrD", 3 },  { "SrdeE", 4 },  { "Srm", 2 },
                 { "Sd", 1 },        { "Sr0", 2 },   { "SmD", 2 },    { "SOO", 2 },    { "SOo", ALL },
                 { "A", 0 },         { "SA", 1 },    { "Srdo", ALL }, { "SE", 1 },     { "See", 2 },
-                { "eSE", ALL },     { "eE", 1 },    { "eF", ALL },   { "SeoE", 3 },
+                { "eSE", ALL },     { "So1", 2 },   { "eE", 1 },     { "eF", ALL },   { "SeoE", 3 },
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
