@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A tar is a sequence of blocks: a header, then the content it announces, padded. Before an entry may come a
  * pax header, whose records (`LENGTH KEY=VALUE\n`) override what the entry's own header says. Two blocks of
- * zeros end it. Refused are devices, and sparse files, whose few bytes unpack to as many as they like. */
+ * zeros end it. Refused are devices, and sparse files, whose few bytes unpack to as many as they like.
+ *
+ * What is read here must be what umoci reads, which is what Go's archive/tar does: else an entry could hide
+ * in what only one of the two takes for content. So whatever there is more than one opinion of is refused.
+ */
 
 #include "tar-scan.h"
 
@@ -118,7 +122,7 @@ static int take_extended(TarScan *scan, char **ret_error)
                                          "holds a sparse file: make the tar without --sparse");
                 if (!streq(key, "size"))
                         continue;
-                if (scan->is_global || parse_uint64(value, 0, INT64_MAX, &scan->size_override) < 0)
+                if (parse_uint64(value, 0, INT64_MAX, &scan->size_override) < 0)
                         return error_set(ret_error, TAR_BAD, "is no tar: a pax header's size is malformed");
                 scan->has_override = true;
         }
@@ -132,22 +136,73 @@ static size_t text_length(const uint8_t *block, size_t at, size_t size)
 }
 
 /* pax headers, and the long names of GNU tar. */
-static bool is_about_another(char kind)
+static bool is_about_next(char kind)
 {
-        return kind == 'x' || kind == 'g' || kind == 'L' || kind == 'K';
+        return kind == 'x' || kind == 'L' || kind == 'K';
 }
 
 static int count(TarScan *scan, char kind, uint64_t size, const TarUse *limits, char **ret_error)
 {
-        if (++scan->use.entries > limits->entries)
-                return error_set(ret_error, TAR_BAD, "holds more than %" PRIu64 " entries", limits->entries);
         scan->use.name_bytes += text_length(scan->block, NAME_AT, NAME_SIZE) +
                                 text_length(scan->block, PREFIX_AT, PREFIX_SIZE);
-        if (is_about_another(kind))
+        if (is_about_next(kind))
                 scan->use.name_bytes += MIN(size, (uint64_t) INT64_MAX);
+        else
+                scan->use.entries++;
+        if (scan->use.entries > limits->entries)
+                return error_set(ret_error, TAR_BAD, "holds more than %" PRIu64 " entries", limits->entries);
         if (scan->use.name_bytes > limits->name_bytes)
                 return error_set(ret_error, TAR_BAD, "holds more than %" PRIu64 " bytes of names",
                                  limits->name_bytes);
+        return 0;
+}
+
+/* What is left of kinds is read alike by everybody. */
+static int check_kind(char kind, uint64_t size, const char *name, char **ret_error)
+{
+        if (kind == '3' || kind == '4')
+                return error_set(ret_error, TAR_BAD,
+                                 "holds the device %s: images may hold none (tar has --exclude=./dev/*)",
+                                 name);
+        if (kind == 'S')
+                return error_set(ret_error, TAR_BAD,
+                                 "holds the sparse file %s: make the tar without --sparse", name);
+        if (kind == 'g')
+                return error_set(ret_error, TAR_BAD,
+                                 "holds a global pax header, as git archive writes: unpack it, and make "
+                                 "the tar with tar");
+        if (kind == '\0' && size > 0) /* a folder, if its name ends in a slash: then nothing follows */
+                return error_set(ret_error, TAR_BAD,
+                                 "holds the file %s in an old form: make the tar with --format=pax", name);
+        if (kind != '\0' && (kind < '0' || kind > '6') && !is_about_next(kind))
+                return error_set(ret_error, TAR_BAD, "holds %s, which is of no known kind", name);
+        return 0;
+}
+
+/* Of pax headers the last before an entry holds, and names in between are none. */
+static uint64_t take_override(TarScan *scan, char kind, uint64_t size)
+{
+        if (is_about_next(kind)) {
+                scan->has_override = scan->has_override && kind != 'x';
+                return size;
+        }
+        if (scan->has_override)
+                size = scan->size_override;
+        scan->has_override = false;
+        return size;
+}
+
+static int expect_content(TarScan *scan, char kind, uint64_t size, char **ret_error)
+{
+        if (kind == 'x' && size > EXTENDED_SIZE_MAX)
+                return error_set(ret_error, TAR_BAD, "has a pax header of more than %u bytes",
+                                 EXTENDED_SIZE_MAX);
+        /* Links, folders, pipes have no content whatever their size says. */
+        scan->skip = kind >= '1' && kind <= '6' ? 0 : padded(MIN(size, (uint64_t) INT64_MAX));
+        if (kind == 'x') {
+                scan->extended_left = size;
+                scan->skip -= size;
+        }
         return 0;
 }
 
@@ -166,33 +221,14 @@ static int take_header(TarScan *scan, const TarUse *limits, char **ret_error)
                 return 0;
         }
         if (!checksum_is_right(scan->block) || !parse_number(scan->block + SIZE_AT, SIZE_SIZE, &size))
-                return error_set(ret_error, TAR_BAD, "is no tar: header %" PRIu64 " is malformed",
-                                 scan->use.entries + 1);
+                return error_set(ret_error, TAR_BAD,
+                                 "is no tar: the header after %" PRIu64 " entries is malformed",
+                                 scan->use.entries);
+        size = take_override(scan, kind, size);
         r = count(scan, kind, size, limits, ret_error);
-        if (r != 0)
-                return r;
-        if (kind == '3' || kind == '4')
-                return error_set(ret_error, TAR_BAD,
-                                 "holds the device %s: images may hold none (tar has --exclude=./dev/*)",
-                                 name);
-        if (kind == 'S')
-                return error_set(ret_error, TAR_BAD,
-                                 "holds the sparse file %s: make the tar without --sparse", name);
-        if (kind == 'x' || kind == 'g') {
-                if (size > EXTENDED_SIZE_MAX)
-                        return error_set(ret_error, TAR_BAD, "has a pax header of more than %u bytes",
-                                         EXTENDED_SIZE_MAX);
-                scan->is_global = kind == 'g';
-                scan->extended_left = size;
-                scan->skip = padded(size) - size;
-                return 0;
-        }
-        if (scan->has_override)
-                size = scan->size_override;
-        scan->has_override = false;
-        /* Links, folders, pipes have no content whatever their size says. */
-        scan->skip = kind >= '1' && kind <= '6' ? 0 : padded(MIN(size, (uint64_t) INT64_MAX));
-        return 0;
+        if (r == 0)
+                r = check_kind(kind, size, name, ret_error);
+        return r == 0 ? expect_content(scan, kind, size, ret_error) : r;
 }
 
 int tar_scan_feed(TarScan *scan, const uint8_t *data, size_t size, const TarUse *limits, char **ret_error)

@@ -27,7 +27,7 @@ typedef struct TarScan {
         uint64_t extended_left; /* bytes of it that are to come, */
         uint64_t skip;          /* and of what does not matter: contents, padding */
         uint64_t size_override; /* from a pax header, for the next entry */
-        bool has_override, is_global, is_ended;
+        bool has_override, is_ended;
         TarUse use;
 } TarScan;
 

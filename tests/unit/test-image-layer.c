@@ -355,9 +355,38 @@ static void entries_that_no_image_may_hold(void **state)
         expect_refused("x", 'x', "22 GNU.sparse.major=1\n", "sparse");
         expect_refused("x", 'x', "999 path=x\n", "pax header is malformed");
         expect_refused("x", 'x', "path=x\n", "pax header is malformed");
-        expect_refused("x", 'g', "9 size=1\n", "size is malformed");
+        expect_refused("x", 'x', "9 size=x\n", "size is malformed");
+        expect_refused("x", 'g', "9 size=1\n", "global pax header");
+        expect_refused("folder/", '\0', "content", "folder/ in an old form");
+        expect_refused("x", 'V', "", "of no known kind");
         expect_refused("x", 'x', "11 size=-1\n", "size is malformed");
         expect_refused("\x1b[31m", '3', "", "device \\x1b[31m");
+}
+
+/* A device that is no entry to who takes it for the content of what is before it. */
+static void append_hidden(Buffer *tar)
+{
+        append_entry(tar, "hidden", '4', "", 0);
+        append_end(tar);
+}
+
+/* What umoci unpacks is seen, whatever is said of how long it is. */
+static void entries_that_hide(void **state)
+{
+        _cleanup_(buffer_done) Buffer forged = {}, twice = {}, named = {};
+
+        append_entry(&twice, "pax", 'x', "12 size=512\n", 12);
+        append_entry(&twice, "pax", 'x', "13 comment=a\n", 13);
+        append_entry(&twice, "cover", '0', "", 0);
+        append_hidden(&twice);
+        expect_error(&(Given){ .packed = &twice, .plain = &twice }, "device hidden");
+
+        append_entry(&forged, "forged", '0', (const char[2 * BLOCK]){}, 2 * BLOCK);
+        append_entry(&named, "pax", 'x', "9 size=0\n", 9);
+        append_entry(&named, "././@LongLink", 'L', (const char *) forged.data, BLOCK);
+        append_entry(&named, "cover", '0', "", 0);
+        append_hidden(&named);
+        expect_error(&(Given){ .packed = &named, .plain = &named }, "device hidden");
 }
 
 /* What its pax header says of the size of an entry goes before its own. */
@@ -404,6 +433,7 @@ int main(void)
                 cmocka_unit_test(too_many_entries),
                 cmocka_unit_test(names_without_end),
                 cmocka_unit_test(entries_that_no_image_may_hold),
+                cmocka_unit_test(entries_that_hide),
                 cmocka_unit_test(sizes_in_pax_headers),
                 cmocka_unit_test(blobs_that_are_read_whole),
         };
