@@ -70,22 +70,16 @@ int ctl_registry_lock(const Ctl *ctl, const CtlVerb *verb, const char *channel, 
         return 0;
 }
 
-static int bad_image(char *error, char **ret_error)
-{
-        *ret_error = error;
-        return error ? CTL_FAILED : -ENOMEM;
-}
-
 static int read_blob(const OciLayout *layout, const char *digest, size_t size_max, char **ret,
                      size_t *ret_size, char **ret_error)
 {
         int r = oci_layout_read_blob(layout, digest, size_max, ret, ret_size);
 
         if (r == OCI_LAYOUT_NO_BLOB)
-                return bad_image(string_format("the blob %s is missing", digest), ret_error);
+                return error_set(ret_error, CTL_FAILED, "the blob %s is missing", digest);
         if (r < 0)
-                return bad_image(string_format("the blob %s cannot be read: %s", digest, strerror(-r)),
-                                 ret_error);
+                return error_set(ret_error, CTL_FAILED, "the blob %s cannot be read: %s", digest,
+                                 strerror(-r));
         return 0;
 }
 

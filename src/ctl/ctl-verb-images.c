@@ -140,7 +140,9 @@ static int list(Listing *listing)
         if (!listing->array)
                 return -ENOMEM;
         if (access(listing->ctl->registry, F_OK) < 0)
-                return ctl_fail(listing->verb, CTL_FAILED, CTL_NO_REGISTRY, listing->ctl->registry);
+                return errno == ENOENT
+                               ? ctl_fail(listing->verb, CTL_FAILED, CTL_NO_REGISTRY, listing->ctl->registry)
+                               : ctl_fail(listing->verb, CTL_FAILED, "%s: %m", listing->ctl->registry);
         r = ctl_table_add(&listing->table, head);
         for (Channel channel = 0; channel < _CHANNEL_MAX && r == 0; channel++)
                 r = add_channel(listing, channel_to_string(channel));

@@ -197,8 +197,7 @@ typedef struct Stats {
 
 struct Router {
         RouterPort port;
-        Store *store;     /* borrowed */
-        bool file_is_bad; /* it could not be reloaded: what it was before holds */
+        Store *store; /* borrowed */
         bool force_worker_restart;
         Hashmap *workers; /* by identity */
         Hashmap *workers_by_key;

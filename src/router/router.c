@@ -228,10 +228,8 @@ int router_reload(Router *router, char **ret_error)
 
         if (r == 0)
                 r = workers_dismiss_disallowed(router);
-        if (r != 0)
-                return r;
-        r = store_reload(router->store, ret_error);
-        router->file_is_bad = r != 0;
+        if (r == 0)
+                r = store_reload(router->store, ret_error);
         if (r != 0)
                 return r;
         if (router->port.reloaded)
@@ -249,5 +247,5 @@ char *router_status_text(const Router *router)
                 n_online += worker_is_online(worker);
         return string_format("%zu workers, %zu jobs running, %zu waiting%s", n_online, router->n_running,
                              router->n_waiting,
-                             router->file_is_bad ? "; the file has a fault and was not reloaded" : "");
+                             store_is_stale(router->store) ? "; its file could not be reloaded" : "");
 }

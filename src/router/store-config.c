@@ -315,13 +315,20 @@ static const ConfKey track_keys[] = {
         { .key = NULL, .handler = note_unknown },
 };
 
+/* A canary is a mapping, too. */
+static bool is_like_track(yaml_document_t *document, yaml_node_t *node)
+{
+        return node->type == YAML_MAPPING_NODE && !conf_get(document, node, "exercise") &&
+               !conf_get(document, node, "input");
+}
+
 static int read_track(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, void *target)
 {
         ChannelWalk *channel = target;
         StoreTrack *track;
         int r;
 
-        if (is_setting(walk->key) && node->type != YAML_MAPPING_NODE)
+        if (is_setting(walk->key) && !is_like_track(walk->document, node))
                 return refuse_setting(walk);
         if (!slug_is_valid(walk->key))
                 return conf_bad(walk, walk->key_node, "is not the name of a track");
@@ -422,6 +429,9 @@ static int note_other(ConfWalk *walk, const ConfKey *key, yaml_node_t *node, voi
 {
         StoreConfig *config = walk->userdata;
 
+        if (streq(walk->key, "settings"))
+                return conf_bad(walk, walk->key_node,
+                                "holds only in a track or a channel, below `workers:`");
         if (!string_after(walk->key, "aws_"))
                 return note_unknown(walk, key, node, target);
         config->has_aws = true;

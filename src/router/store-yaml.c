@@ -5,12 +5,12 @@
 
 #include "store.h"
 
+#include "basic/folder.h"
 #include "basic/io-util.h"
 #include "basic/string-util.h"
 #include "shared/log.h"
 #include "shared/message-ids.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -20,6 +20,7 @@
 struct Store {
         char *path;
         StoreConfig *config;
+        bool is_stale;
 };
 
 Store *store_free(Store *store)
@@ -30,6 +31,11 @@ Store *store_free(Store *store)
         store_config_free(store->config);
         free(store);
         return NULL;
+}
+
+bool store_is_stale(const Store *store)
+{
+        return store->is_stale;
 }
 
 const StoreConfig *store_config(const Store *store)
@@ -97,6 +103,7 @@ static void take_config(Store *store, StoreConfig *config)
 {
         store_config_free(store->config);
         store->config = config;
+        store->is_stale = false;
 }
 
 int store_reload(Store *store, char **ret_error)
@@ -104,6 +111,7 @@ int store_reload(Store *store, char **ret_error)
         StoreConfig *config;
         int r = read_config(store->path, &config, ret_error);
 
+        store->is_stale = r != 0;
         if (r != 0)
                 return r;
         take_config(store, config);
@@ -137,16 +145,15 @@ static void sweep(const char *path)
         const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
         _cleanup_free_ char *folder_path = slash ? strndup(path, (size_t) (slash - path) + 1) : strdup(".");
         _cleanup_free_ char *prefix = string_format("%s.new-", name);
-        DIR *folder = folder_path && prefix ? opendir(folder_path) : NULL;
+        _cleanup_folder_ DIR *folder = folder_path && prefix ? opendir(folder_path) : NULL;
+        struct dirent *entry;
 
-        for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        while (folder && folder_next(folder, &entry) > 0) {
                 const char *rest = string_after(entry->d_name, prefix);
 
                 if (rest && strlen(rest) == 6 && entry->d_type == DT_REG)
                         (void) unlinkat(dirfd(folder), entry->d_name, 0);
         }
-        if (folder)
-                (void) closedir(folder);
 }
 
 int store_open(const char *path, const char *seed, Store **ret, char **ret_error)

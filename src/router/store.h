@@ -19,7 +19,10 @@ Store *store_free(Store *store);
 /* What it holds; changed by the two functions below alone. */
 const StoreConfig *store_config(const Store *store);
 
-/* Reads the file anew. STORE_BAD, -errno: then nothing has changed. */
+/* Whether the file could not be read when it was to be: it is other than what is held. */
+bool store_is_stale(const Store *store);
+
+/* Reads the file anew. STORE_BAD, -errno: then nothing has changed, but that it is stale. */
 int store_reload(Store *store, char **ret_error) _warn_unused_;
 /* Sets which versions are deployed for a track (in their order; the track may be a new one), in memory and,
  * durably, in the file. STORE_BAD where the file has become bad in the meantime, -errno: then nothing has

@@ -276,7 +276,7 @@ static const Unit span_units[] = { { "d", 86400 * USEC_PER_SEC }, { "h", 3600 * 
                                    { "min", 60 * USEC_PER_SEC },  { "s", USEC_PER_SEC },
                                    { "ms", USEC_PER_MSEC },       { "us", 1 } };
 
-/* A value as it would be written: in the largest unit that it is a multiple of. */
+/* A value in the largest unit that it is a multiple of. */
 static char *value_text(uint64_t value, const Unit *units)
 {
         while (units->size > 1 && (value == 0 || value % units->size != 0))

@@ -62,6 +62,11 @@ const StoreConfig *store_config(const Store *store)
         return store->config;
 }
 
+bool store_is_stale(const Store *store)
+{
+        return false;
+}
+
 int store_reload(Store *store, char **ret_error)
 {
         store_config_free(store->config);

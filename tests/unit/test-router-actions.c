@@ -347,13 +347,30 @@ static void test_a_bad_file_is_not_loaded(void **state)
         reply(w, "a", 400);
         assert_int_equal(w->n_reloads, 1);
         assert_versions(w, "ruby", "[\"v1\",\"v9\"]");
-        assert_status(w, "0 workers, 0 jobs running, 0 waiting; the file has a fault and was not reloaded");
+        assert_status(w, "0 workers, 0 jobs running, 0 waiting; its file could not be reloaded");
         /* Nor is a file that has become bad written over. */
         world_add_worker(w, "ruby-1", "'ruby'", 1);
         deploy(w, "a", "ruby", "v2");
         resolve(w, "ruby-1", DIGEST_1);
         reply(w, "a", 500);
         assert_versions(w, "ruby", "[\"v1\",\"v9\"]");
+}
+
+static void test_a_file_that_became_good_is_told(void **state)
+{
+        static const char bad[] = "workers: [", good[] = "workers: {}\n";
+        World *w = *state;
+
+        world_add_worker(w, "ruby-1", "'ruby'", 1);
+        world_write_file(w, bad);
+        world_ask(w, &w->operator, "a", "{'action':'reload_config'}");
+        reply(w, "a", 400);
+        assert_status(w, "1 workers, 0 jobs running, 0 waiting; its file could not be reloaded");
+        world_write_file(w, good);
+        deploy(w, "a", "ruby", "v2");
+        resolve(w, "ruby-1", DIGEST_1);
+        reply(w, "a", 200);
+        assert_status(w, "1 workers, 0 jobs running, 0 waiting");
 }
 
 /* Malformed */
@@ -434,6 +451,7 @@ int main(void)
                 TEST(test_workers_are_described),
                 TEST(test_roles_are_asked_for),
                 TEST(test_a_bad_file_is_not_loaded),
+                TEST(test_a_file_that_became_good_is_told),
                 TEST(test_shapes_of_messages),
                 TEST(test_malformed_messages_of_workers_are_dropped),
                 TEST(test_requests_are_bounded_in_memory),

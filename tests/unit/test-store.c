@@ -408,6 +408,11 @@ static void test_bad_files_are_refused_with_a_place(void **state)
                   "v1}}\n",
                   ":3:24: workers.test_runners.settings.canary: must be on, off, or {exercise: …, input: "
                   "URI}" },
+                { "workers: {test_runners: {canary: {exercise: a, input: b}}}\n",
+                  ":1:26: workers.test_runners.canary: is a setting, and holds only below `settings:` of a "
+                  "track or a channel" },
+                { "settings: {memory: 1G}\n",
+                  ":1:1: settings: holds only in a track or a channel, below `workers:`" },
                 { "workers:\n  test_runners:\n    settings: {memory: lots}\n",
                   ":3:24: workers.test_runners.settings.memory: must be a size like 500K, 3G or a number of "
                   "bytes" },
@@ -467,6 +472,7 @@ static void test_a_bad_reload_changes_nothing(void **state)
         assert_versions(f->store, "ruby", "v1");
         assert_int_equal(unlink(f->path), 0);
         assert_int_equal(store_reload(f->store, &f->error), -ENOENT);
+        assert_true(store_is_stale(f->store));
         assert_versions(f->store, "ruby", "v1");
 }
 
