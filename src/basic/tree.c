@@ -6,7 +6,6 @@
 
 #include "fd-util.h"
 #include "folder.h"
-#include "string-util.h"
 
 #include <fcntl.h>
 #include <unistd.h>

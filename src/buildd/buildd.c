@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pipeline-buildd: builds images for pipeline-builder, which has the network and the keys; this has neither.
+/* pipeline-buildd: builds images for pipeline-builder, which has the network and the keys. It has neither.
  */
 
 #include "manager.h"
@@ -10,10 +10,9 @@
 static const char usage_text[] =
         "usage: pipeline-buildd [--socket=PATH] [--folder=DIR] [--runtime=DIR] [--config=FILE]\n"
         "\n"
-        "Builds container images for pipeline-builder, without a network or a secret. As a service it gets "
-        "its "
-        "socket\n"
-        "and folders from systemd. By hand it wants --socket and --folder, and a systemd user manager.\n"
+        "Builds container images for pipeline-builder, without a network or a secret. As a service it gets\n"
+        "its socket and folders from systemd. By hand it wants --socket and --folder, and a systemd user "
+        "manager.\n"
         "\n"
         "  --socket=PATH    listen here, for processes of the same user\n"
         "  --folder=DIR     where layers are kept (default: $STATE_DIRECTORY)\n"

@@ -60,8 +60,7 @@ int host_check_apparmor(const Host *host, HostFinding *f)
                 return host_finding(
                         f, HOST_BAD, strdup("user namespaces of programs without a profile have no rights"),
                         strdup("a profile with `userns,` for /usr/lib/pipeline/pipeline-sandboxd and the "
-                               "OCI "
-                               "runtime, or sysctl kernel.apparmor_restrict_unprivileged_userns=0"));
+                               "OCI runtime, or sysctl kernel.apparmor_restrict_unprivileged_userns=0"));
         return host_well(f, strdup("user namespaces are not restricted"));
 }
 

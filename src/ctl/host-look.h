@@ -11,8 +11,7 @@
 /* Programs and files of the packages, below the root. */
 #define HOST_PROGRAMS "usr/lib/pipeline/"
 
-/* Who runs what is not trusted. Each is named as its package, and has a user manager that scopes come from.
- */
+/* Who runs what is not trusted. Each is named as its package, and has a user manager that makes scopes. */
 typedef struct HostUser {
         const char *name;
         const char *drop_in; /* what confines its manager, in HOST_PROGRAMS */

@@ -60,8 +60,8 @@ int host_check_controllers(const Host *host, HostFinding *f)
                         return host_finding(f, HOST_BAD,
                                             string_format("the user manager is not given %s", wanted[i]),
                                             strdup("a drop-in for user@.service with [Service] Delegate=cpu "
-                                                   "memory pids; in "
-                                                   "a container the machine around it must delegate them"));
+                                                   "memory pids; in a container the machine around it "
+                                                   "must delegate them"));
         return host_well(f, string_format("the user manager has %s", text));
 }
 

@@ -14,9 +14,7 @@ typedef enum CgroupFault {
         _CGROUP_FAULT_MAX,
 } CgroupFault;
 
-/* Whether the kernel has counted one, though no event said so yet. In a group that is not open there is
- * none.
- */
+/* Whether the kernel has counted one, though no event said so yet: none in a group that is not open. */
 bool cgroup_check_fault(const Cgroup *cgroup, CgroupFault *ret);
 
 /* The watch may be ended in any of them, and the group closed; their memory stays. */

@@ -61,7 +61,7 @@ static void on_idle_fault(Sandbox *sandbox, SandboxFault fault, const char *text
 {
         Pool *pool = owner;
 
-        if (fault != SANDBOX_FAULT_TIME || sandbox->state != SANDBOX_PARKED)
+        if (fault != SANDBOX_FAULT_AGE)
                 log_warning("A sandbox of image %s could not be kept ready: %s", sandbox->image, text);
         end_from(pool, &pool->idle, sandbox);
 }

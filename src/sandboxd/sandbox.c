@@ -36,8 +36,7 @@
 #define START_USEC (30 * USEC_PER_SEC)
 /* From the taking to INPUT_END. */
 #define INPUT_USEC (60 * USEC_PER_SEC)
-/* Beyond the guest's deadline, and for what it leaves: pipeline-init keeps both, this is for when it fails.
- */
+/* Beyond the guest's deadline, and for what it leaves: for when pipeline-init, which keeps both, fails. */
 #define MARGIN_USEC  (3 * USEC_PER_SEC)
 #define LEAVING_USEC (40 * USEC_PER_SEC)
 /* All of them, of the scope, for when this daemon fails. */
@@ -50,17 +49,19 @@
 static const struct {
         unsigned after;
         const char *name, *late;
+        SandboxFault fault;
 } states[_SANDBOX_STATE_MAX] = {
         [SANDBOX_NEW] = { 0, "new", "the runtime's process did not begin in time" },
         [SANDBOX_SCOPING] = { AFTER(SANDBOX_NEW), "scoping",
                               "the user manager did not make a scope in time" },
         [SANDBOX_STARTING] = { AFTER(SANDBOX_SCOPING), "starting", "the container did not start in time" },
-        [SANDBOX_PARKED] = { AFTER(SANDBOX_STARTING), "parked", "it was ready for long enough" },
+        [SANDBOX_PARKED] = { AFTER(SANDBOX_STARTING), "parked", "it was ready for long enough",
+                             SANDBOX_FAULT_AGE },
         [SANDBOX_TAKEN] = { AFTER(SANDBOX_PARKED), "taken",
                             "the job's limits and input were not there in time" },
         [SANDBOX_TOLD] = { AFTER(SANDBOX_TAKEN), "told", "pipeline-init did not start the guest in time" },
         [SANDBOX_RUNNING] = { AFTER(SANDBOX_TOLD), "running",
-                              "pipeline-init did not end the guest at its deadline" },
+                              "pipeline-init did not end the guest at its deadline", SANDBOX_FAULT_TIME },
         [SANDBOX_LEAVING] = { AFTER(SANDBOX_TOLD) | AFTER(SANDBOX_RUNNING), "leaving",
                               "what the guest left did not come in time" },
         [SANDBOX_ENDING] = { AFTER(SANDBOX_ENDING) - 1, "ending" }, /* any */
@@ -226,15 +227,14 @@ static void kill_again(Sandbox *sandbox)
 
 /* The guest is over its time: unless it is this daemon that was late, or its reader. Then that the guest has
  * ended was said and is not heard yet; so it is heard out once more. */
-static void check_guest(Sandbox *sandbox)
+static bool is_guest_late(Sandbox *sandbox)
 {
         if (!sandbox->is_overdue) {
                 sandbox->is_overdue = true;
                 look_again(sandbox);
-        } else if (!frame_stream_is_paused(&sandbox->stream))
-                fault(sandbox, SANDBOX_FAULT_TIME, states[SANDBOX_RUNNING].late);
-        else if (sandbox_guest_ended(sandbox) < 0)
-                fault(sandbox, SANDBOX_FAULT_SETUP, "its timer cannot be set");
+                return false;
+        }
+        return !frame_stream_is_paused(&sandbox->stream) || sandbox_guest_ended(sandbox) < 0;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -243,11 +243,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
         if (sandbox->state == SANDBOX_ENDING)
                 kill_again(sandbox);
-        else if (sandbox->state == SANDBOX_RUNNING)
-                check_guest(sandbox);
-        else
-                fault(sandbox, sandbox->state == SANDBOX_PARKED ? SANDBOX_FAULT_TIME : SANDBOX_FAULT_SETUP,
-                      states[sandbox->state].late);
+        else if (sandbox->state != SANDBOX_RUNNING || is_guest_late(sandbox))
+                fault(sandbox, states[sandbox->state].fault, states[sandbox->state].late);
         return 0;
 }
 

@@ -33,7 +33,8 @@ typedef enum SandboxFault {
         SANDBOX_FAULT_SETUP,     /* it could not be made, or broke down */
         SANDBOX_FAULT_MEMORY,    /* the kernel killed a process for want of memory */
         SANDBOX_FAULT_PROCESSES, /* the kernel refused a process */
-        SANDBOX_FAULT_TIME,      /* the guest ran beyond its deadline, or it was PARKED for long enough */
+        SANDBOX_FAULT_TIME,      /* the guest ran beyond its deadline */
+        SANDBOX_FAULT_AGE,       /* it was PARKED for long enough */
 } SandboxFault;
 
 typedef struct Sandbox Sandbox;

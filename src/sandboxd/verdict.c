@@ -34,7 +34,7 @@ const char *cause_name(Cause cause)
 
 void verdict_from_fault(SandboxFault fault, Verdict *verdict)
 {
-        assert(fault != SANDBOX_FAULT_SETUP);
+        assert(fault != SANDBOX_FAULT_SETUP && fault < ARRAY_SIZE(from_fault));
         verdict->cause = from_fault[fault];
 }
 

@@ -36,7 +36,7 @@ typedef struct Verdict {
  * or NULL) goes before what pipeline-init saw: a process that was killed for want of memory ends its job,
  * however the others took it. */
 void verdict_from_exit(const InitExit *exit, const SandboxFault *fault, Verdict *verdict);
-/* A limit was seen first by sandboxd. Of SANDBOX_FAULT_SETUP there is no verdict. */
+/* A limit was seen first by sandboxd. Of SANDBOX_FAULT_SETUP and _AGE there is none. */
 void verdict_from_fault(SandboxFault fault, Verdict *verdict);
 
 /* The whole answer, NULL without memory. */

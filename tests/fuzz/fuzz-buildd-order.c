@@ -297,7 +297,7 @@ static void do_frame(void)
         size_t size;
         const uint8_t *bytes = next_bytes(next(), &size);
 
-        say_frame(peer->fd, FRAME_ORDER + type % FRAME_ANSWER, 0, bytes, size, -EBADF);
+        say_frame(peer->fd, FRAME_ORDER + type % (_FRAME_TYPE_MAX - 1), 0, bytes, size, -EBADF);
 }
 
 static void do_scope(void)
@@ -349,7 +349,7 @@ static void do_inside(void)
                 r = frame_append(&out, FRAME_FAILED, 0, "no\n", 3, SIZE_MAX);
                 break;
         case 6:
-                r = frame_append(&out, FRAME_ORDER + how % FRAME_ANSWER, 0, zeros, what, SIZE_MAX);
+                r = frame_append(&out, FRAME_ORDER + how % (_FRAME_TYPE_MAX - 1), 0, zeros, what, SIZE_MAX);
                 break;
         default:
                 r = buffer_append(&out, zeros, 1 + how, SIZE_MAX);

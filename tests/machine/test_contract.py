@@ -206,7 +206,7 @@ class Jobs(Case):
         client = self.client(suite.TCP)
         self.check("504", client.ask(**suite.job(TRACK, "pause", timeout=0.5)), 504)
         suite.wait_until(lambda: all(w["running"] == 0 for w in
-                                         suite.ask(action="describe_workers")["response"]["workers_info"]), 3)
+                                         suite.ask(action="describe_workers")["response"]["workers_info"]))
 
 
 class Workers(Case):
