@@ -78,7 +78,8 @@ class Rights(Case):
     def test_nothing_of_the_service_is_outside_of_its_user_namespace(self):
         """The one that wrote the id map is gone; what sandboxd executes to install and to run is inside."""
         seen = set()
-        other = suite.image_of_program(suite.GUESTS / "guest.c", links=[("/other", "/tmp")])
+        links = [(f"/other/{i}", "/tmp") for i in range(20000)]  # it takes a while to unpack them
+        other = suite.image_of_program(suite.GUESTS / "guest.c", links=links)
         push = subprocess.Popen(["sh", "-c", f"pipelinectl push test_runners {TRACK} v2 {other} && "
                                  f"pipelinectl deploy --wait test_runners {TRACK} v2"], stdout=subprocess.DEVNULL)
         while push.poll() is None:
