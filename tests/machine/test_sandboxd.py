@@ -318,6 +318,10 @@ class Deadlines(Case):
         self.assertEqual((answer.get("cause"), answer.get("status")), ("exited", 0), answer)
         self.assertLess(answer["usage"]["wall_usec"], self.LIMITS["wall_usec"])
 
+    def assert_failed(self, order):
+        answer = order.until(sandbox.ANSWER)
+        self.assertEqual((answer["code"], answer.get("cause")), (500, None), answer)
+
     def test_a_worker_that_reads_late(self):
         order, _ = self.start(arguments=["/bin/sh", "-c", self.ENOUGH], limits=self.LIMITS)
         time.sleep(self.LATE)
@@ -346,6 +350,20 @@ class Deadlines(Case):
         finally:
             self.signal_inits(signal.SIGCONT)
         self.assert_made_it(order)
+
+    def test_a_worker_that_does_not_read(self):
+        """What the guest left is kept for some time; then it is not said of the guest that it was late."""
+        order, scope = self.start(arguments=["/bin/sh", "-c", self.ENOUGH], limits=self.LIMITS)
+        suite.wait_until(lambda: not sandbox.in_scope(scope), 90)
+        self.assert_failed(order)
+
+    def test_an_init_that_is_killed(self):
+        order, scope = self.start("pause")
+        for pid in sandbox.in_scope(scope):
+            if pid in self.inits():
+                os.kill(pid, signal.SIGKILL)
+        self.assert_failed(order)
+        suite.wait_until(lambda: not sandbox.in_scope(scope))
 
     def test_an_init_that_does_not_end_the_guest(self):
         order, scope = self.start("pause", limits=self.LIMITS)
