@@ -9,7 +9,6 @@
 #include "basic/string-util.h"
 #include "basic/tree.h"
 #include "shared/oci-layout.h"
-#include "shared/registry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,43 +68,6 @@ static int find_in_folder(Work *work, bool *ret_is_there)
 
 /* Another registry is asked by the program for that. */
 
-typedef struct Asked {
-        unsigned code;
-        char *error, *digest;
-        bool is_done;
-} Asked;
-
-static void asked_done(Asked *asked)
-{
-        free(asked->error);
-        free(asked->digest);
-}
-
-static int on_answer(RegistryCall *call, const RegistryAnswer *answer, void *userdata)
-{
-        Asked *asked = userdata;
-
-        asked->is_done = true;
-        asked->code = answer->code;
-        asked->error = strdup(answer->error ?: "");
-        asked->digest = answer->digest ? strdup(answer->digest) : NULL;
-        return asked->error && (asked->digest || !answer->digest) ? 0 : -ENOMEM;
-}
-
-static int ask(const Work *work, const RegistryQuestion *question, Asked *asked)
-{
-        static const RegistryHandlers handlers = { .ended = on_answer };
-        _cleanup_(registry_call_freep) RegistryCall *call = NULL;
-        _cleanup_(sd_event_unrefp) sd_event *event = NULL;
-        int r = sd_event_new(&event);
-
-        if (r >= 0)
-                r = registry_call_new(event, &work->worker->registry, question, &handlers, asked, &call);
-        while (r >= 0 && !asked->is_done)
-                r = sd_event_run(event, UINT64_MAX);
-        return MIN(r, 0);
-}
-
 static int find_elsewhere(Work *work, bool *ret_is_there)
 {
         _cleanup_free_ char *tag = string_format("git-%s", work->commit);
@@ -116,7 +78,7 @@ static int find_elsewhere(Work *work, bool *ret_is_there)
                 .track = work->job->track,
                 .version = tag,
         };
-        int r = tag ? ask(work, &question, &asked) : -ENOMEM;
+        int r = tag ? build_ask(&work->worker->registry, &question, &asked) : -ENOMEM;
 
         *ret_is_there = false;
         if (r < 0 || asked.code == STATUS_BAD_INPUT)
@@ -141,7 +103,7 @@ static int publish_elsewhere(Work *work)
                 .digest = work->digest,
                 .folder = work->image,
         };
-        int r = ask(work, &question, &asked);
+        int r = build_ask(&work->worker->registry, &question, &asked);
 
         if (r < 0 || asked.code == 0)
                 return r;

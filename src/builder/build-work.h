@@ -8,6 +8,7 @@
 #include "builder-settings.h"
 
 #include "proto/job.h"
+#include "shared/registry.h"
 #include "worker/settings.h"
 
 #include <json-c/json.h>
@@ -57,6 +58,17 @@ int build_end(Work *work, StatusCode code, json_object *detail, const char *form
         _printf_(4, 5) _warn_unused_;
 /* It is well: `built` or `ignored`. */
 int build_succeed(Work *work, const char *status) _warn_unused_;
+
+/* build-ask.c: asks a registry, and waits. What `asked` holds then is the caller's; zero-initialised is
+ * empty. */
+typedef struct Asked {
+        unsigned code; /* as in RegistryAnswer */
+        char *error, *digest, *layout;
+        bool is_done;
+} Asked;
+void asked_done(Asked *asked);
+int build_ask(const RegistrySettings *registry, const RegistryQuestion *question,
+              Asked *asked) _warn_unused_;
 
 /* build-source.c: resolves the reference (commit, commit_time), makes context.tar and dockerfile, lists
  * bases. */

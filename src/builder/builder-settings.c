@@ -43,6 +43,7 @@ void builder_settings_done(BuilderSettings *settings)
         free(settings->ssh_key);
         free(settings->ssh_known_hosts);
         free(settings->base_auth);
+        strv_free(settings->base_hosts);
         *settings = (BuilderSettings){};
 }
 
@@ -88,6 +89,17 @@ static int set_path(const char *text, void *member)
         return path_is_absolute(text) ? settings_set(member, text) : -EINVAL;
 }
 
+static int set_list(const char *text, void *member)
+{
+        char ***list = member;
+        int r;
+
+        strv_free(*list);
+        *list = NULL;
+        r = strv_split(text, " ,\t\n", list);
+        return r == 0 && !*list ? -EINVAL : r;
+}
+
 static int set_size(const char *text, void *member)
 {
         return parse_size(text, member);
@@ -130,6 +142,7 @@ static const Variable variables[] = {
         VARIABLE("SSH_KEY", ssh_key, set_path, PATH_FORM),
         VARIABLE("SSH_KNOWN_HOSTS", ssh_known_hosts, set_path, PATH_FORM),
         VARIABLE("BASE_AUTH", base_auth, set_path, PATH_FORM),
+        VARIABLE("BASE_HOSTS", base_hosts, set_list, "hosts of registries"),
         VARIABLE("BASE_TLS", base_tls, set_switch, SWITCH_FORM),
         VARIABLE("BUILD_NETWORK", network, set_switch, SWITCH_FORM),
         VARIABLE("BUILD_MEMORY", limits.memory_bytes, set_size, SIZE_FORM),

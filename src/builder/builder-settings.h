@@ -15,15 +15,16 @@ typedef struct BuilderSettings {
         char *socket;                    /* of the build service */
         char *ssh_key, *ssh_known_hosts; /* files; or NULL */
         char *base_auth;                 /* containers-auth.json(5) for base images; or NULL */
+        char **base_hosts; /* HOST[:PORT]s that they may come from; NULL: any but this machine */
         bool base_tls;
         bool network;       /* whether steps may reach public web servers */
         BuildLimits limits; /* the time is the router's to say */
 } BuilderSettings;
 
 /* Both give 0, -ENOMEM, or SETTINGS_BAD with what is wrong: a new string. The variables are SOURCE,
- * SOURCE_CHANNEL for each channel, DOCKERFILE, BUILD_SOCKET, SSH_KEY, SSH_KNOWN_HOSTS, BASE_AUTH, BASE_TLS,
- * BUILD_NETWORK, BUILD_MEMORY, BUILD_PROCESSES, BUILD_CPU, BUILD_LOG, BUILD_DISK, IMAGE_SIZE; `lookup` is
- * getenv(), or a test's. */
+ * SOURCE_CHANNEL for each channel, DOCKERFILE, BUILD_SOCKET, SSH_KEY, SSH_KNOWN_HOSTS, BASE_AUTH,
+ * BASE_HOSTS, BASE_TLS, BUILD_NETWORK, BUILD_MEMORY, BUILD_PROCESSES, BUILD_CPU, BUILD_LOG, BUILD_DISK,
+ * IMAGE_SIZE; `lookup` is getenv(), or a test's. */
 int builder_settings_init(BuilderSettings *settings, char *(*lookup)(const char *name),
                           char **ret_error) _warn_unused_;
 void builder_settings_done(BuilderSettings *settings);

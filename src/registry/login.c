@@ -25,8 +25,8 @@ static bool is_base64(const char *text)
         return n > 0 && length <= LOGIN_SIZE_MAX && length - n <= 2 && strspn(text + n, "=") == length - n;
 }
 
-/* The member for the host: under its name, as an address, or, as docker once wrote it, the address of v1. */
-static json_object *find_host(json_object *auths, const char *host)
+/* The member of a name: as it is, as an address, or, as docker once wrote it, the address of v1. */
+static json_object *find_name(json_object *auths, const char *host)
 {
         static const char *const forms[] = { "%s", "https://%s", "http://%s", "https://%s/v1/" };
         json_object *found = NULL;
@@ -39,6 +39,17 @@ static json_object *find_host(json_object *auths, const char *host)
                 if (name)
                         found = json_object_object_get(auths, name);
         }
+        return found;
+}
+
+/* Docker Hub's host is not what people call it. */
+static json_object *find_host(json_object *auths, const char *host)
+{
+        static const char *const hub[] = { "registry-1.docker.io", "docker.io", "index.docker.io" };
+        json_object *found = find_name(auths, host);
+
+        for (size_t i = 1; i < ARRAY_SIZE(hub) && !found && streq(host, hub[0]); i++)
+                found = find_name(auths, hub[i]);
         return found;
 }
 

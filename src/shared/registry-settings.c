@@ -185,7 +185,7 @@ int registry_repository(const RegistrySettings *settings, const char *channel, c
 {
         const char *path = settings->path;
         _cleanup_free_ char *name =
-                strstr(path, TRACK_MARK)
+                settings->is_repository || strstr(path, TRACK_MARK)
                         ? strdup(path)
                         : string_format("%s%s" CHANNEL_MARK "/" TRACK_MARK, path, *path ? "/" : "");
 
@@ -224,6 +224,13 @@ static int set_tls(RegistrySettings *settings, const char *text, char **ret_erro
         settings->has_tls_setting = true;
         settings->is_plain = !is_on;
         return 0;
+}
+
+static int set_repository(RegistrySettings *settings, const char *text, char **ret_error)
+{
+        return parse_bool(text, &settings->is_repository) == 0
+                       ? 0
+                       : error_set(ret_error, REGISTRY_BAD, "it is yes or no, not %s", text);
 }
 
 static int set_token_hosts(RegistrySettings *settings, const char *text, char **ret_error)
@@ -274,6 +281,7 @@ static const struct {
 } VARIABLES[] = {
         { "REGISTRY_TLS", set_tls },
         { "REGISTRY", registry_settings_set_address },
+        { "REGISTRY_REPOSITORY", set_repository },
         { "REGISTRY_AUTH", set_auth },
         { "REGISTRY_CA", set_ca },
         { "REGISTRY_TOKEN_HOSTS", set_token_hosts },
@@ -342,6 +350,8 @@ int registry_settings_to_environment(const RegistrySettings *settings, char ***r
         if (!hosts || !size || !stall || !time)
                 return -ENOMEM;
         r = add(&environment, "REGISTRY", settings->address);
+        if (r == 0)
+                r = add(&environment, "REGISTRY_REPOSITORY", settings->is_repository ? "yes" : "no");
         if (r == 0)
                 r = add(&environment, "REGISTRY_AUTH", settings->auth_file);
         if (r == 0)

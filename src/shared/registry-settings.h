@@ -9,11 +9,12 @@
 #include "basic/time-util.h"
 
 typedef struct RegistrySettings {
-        char *address; /* as it was said */
-        char *folder;  /* of the embedded registry; NULL: another one, at `host` */
-        char *host;    /* HOST[:PORT] */
-        char *path;    /* of repositories: may hold {channel} and {track} */
-        bool is_plain; /* http */
+        char *address;      /* as it was said */
+        char *folder;       /* of the embedded registry; NULL: another one, at `host` */
+        char *host;         /* HOST[:PORT] */
+        char *path;         /* of repositories: may hold {channel} and {track} */
+        bool is_repository; /* `path` is the whole name of one */
+        bool is_plain;      /* http */
         bool has_tls_setting;
         char *auth_file;    /* containers-auth.json(5); NULL: nobody in particular asks */
         char *ca_file;      /* PEM; NULL: the system's authorities */
@@ -38,17 +39,18 @@ void registry_settings_done(RegistrySettings *settings);
 /* An absolute path, or docker://HOST[:PORT][/PATH]. */
 int registry_settings_set_address(RegistrySettings *settings, const char *text,
                                   char **ret_error) _warn_unused_;
-/* The variables REGISTRY, REGISTRY_AUTH, REGISTRY_CA, REGISTRY_TLS, REGISTRY_TOKEN_HOSTS,
- * REGISTRY_SIZE_MAX, REGISTRY_STALL_TIME, REGISTRY_TIME_MAX; without REGISTRY_AUTH the credential
- * REGISTRY_CREDENTIAL in CREDENTIALS_DIRECTORY, where that is a file. `lookup` is getenv(), or a test's. An
- * empty variable is not set. */
+/* The variables REGISTRY, REGISTRY_REPOSITORY, REGISTRY_AUTH, REGISTRY_CA, REGISTRY_TLS,
+ * REGISTRY_TOKEN_HOSTS, REGISTRY_SIZE_MAX, REGISTRY_STALL_TIME, REGISTRY_TIME_MAX; without REGISTRY_AUTH the
+ * credential REGISTRY_CREDENTIAL in CREDENTIALS_DIRECTORY, where that is a file. `lookup` is getenv(), or a
+ * test's. An empty variable is not set. */
 int registry_settings_from_environment(RegistrySettings *settings, char *(*lookup)(const char *name),
                                        char **ret_error) _warn_unused_;
 /* The same variables with their values, NULL-ended, for another process; the caller's. */
 int registry_settings_to_environment(const RegistrySettings *settings, char ***ret) _warn_unused_;
 
 /* The repository of a track, as it stands in addresses: PATH with its {channel} and {track} replaced, or
- * where it has no {track}: PATH/CHANNEL/TRACK. REGISTRY_BAD where no repository can have that name. */
+ * where it has no {track}: PATH/CHANNEL/TRACK; or PATH as it is. REGISTRY_BAD where no repository can have
+ * that name. */
 int registry_repository(const RegistrySettings *settings, const char *channel, const char *track, char **ret,
                         char **ret_error) _warn_unused_;
 

@@ -34,7 +34,8 @@ def setUpModule():
     shutil.copy(registry.CREDENTIAL, BASE_AUTH)
     suite.run("chown", "pipeline-builder:", BASE_AUTH)
     registry.worker_settings("ruby-1")
-    builds.set_up(f"{builds.SOURCE}REGISTRY=docker://{registry.HOST}/team\nBASE_AUTH={BASE_AUTH}\nBASE_TLS=no\n", WORKER)
+    builds.set_up(f"{builds.SOURCE}REGISTRY=docker://{registry.HOST}/team\nBASE_AUTH={BASE_AUTH}\nBASE_TLS=no\n"
+                  f"BASE_HOSTS={registry.HOST}\n", WORKER)
 
 
 def tearDownModule():

@@ -23,7 +23,7 @@ FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="secured-"))
 AUTHORITY = pathlib.Path("/usr/local/share/ca-certificates/test.crt")
 SETTINGS_FOLDER = pathlib.Path("/etc/pipeline/builder")
 GIT_PORT, SSH_PORT, REGISTRY_PORT = 8443, 2222, 5443
-REGISTRY = f"localhost.example.org:{REGISTRY_PORT}"
+REGISTRY = f"127.0.0.1:{REGISTRY_PORT}"
 KEY, OTHER_KEY = SETTINGS_FOLDER / "ssh.key", SETTINGS_FOLDER / "other.key"
 KNOWN_HOSTS = SETTINGS_FOLDER / "known_hosts"
 HTTPS = f"SOURCE=https://localhost.example.org:{GIT_PORT}/git/{{track}}-{{suffix}}\n"
@@ -39,7 +39,7 @@ def make_certificates():
             "-out", "ca.crt")
     openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost.example.org", "-keyout", "server.key", "-out",
             "server.csr")
-    (FOLDER / "names").write_text("subjectAltName=DNS:localhost.example.org\n")
+    (FOLDER / "names").write_text("subjectAltName=DNS:localhost.example.org,IP:127.0.0.1\n")
     openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
             "-extfile", "names", "-out", "server.crt")
     (FOLDER / "server.pem").write_text((FOLDER / "server.crt").read_text() + (FOLDER / "server.key").read_text())
@@ -173,7 +173,7 @@ class Bases(builds.Case):
 
     def build_with(self, track, settings):
         builds.Repository(track).commit(builds.runner(track, self.dockerfile))
-        configure(SETTINGS + settings)
+        configure(f"{SETTINGS}BASE_HOSTS={REGISTRY}\n{settings}")
         return self.build(track, "main")
 
     def test_a_password_over_tls(self):
@@ -187,7 +187,7 @@ class Bases(builds.Case):
                 self.assertEqual(code(reply), 512, reply)
                 detail = reply["context"]["error_detail"]
                 self.assertEqual(detail["step"], "base")
-                self.assertRegex(detail["error"], "(?i)unauthorized|authentication required")
+                self.assertRegex(detail["error"], "(?i)password")
                 self.assertNotIn(PASSWORD, json.dumps(reply))
 
     def test_a_registry_that_nobody_vouches_for(self):
@@ -196,6 +196,13 @@ class Bases(builds.Case):
         reply = self.build_with("forged", f"BASE_AUTH={self.good}\n")
         self.assertEqual(code(reply), 512, reply)
         self.assertIn("certificate", reply["context"]["error_detail"]["error"])
+
+    def test_a_registry_on_this_machine_that_the_settings_do_not_name(self):
+        builds.Repository("inside").commit(builds.runner("inside", self.dockerfile))
+        configure(f"{SETTINGS}BASE_AUTH={self.good}\n")
+        reply = self.build("inside", "main")
+        self.assertEqual(code(reply), 512, reply)
+        self.assertIn("BASE_HOSTS=", reply["context"]["error_detail"]["error"])
 
 
 if __name__ == "__main__":

@@ -130,6 +130,7 @@ static char *lookup(const char *name)
 static void test_settings_survive_the_environment(void **state)
 {
         char *const given[] = { (char *) "REGISTRY=docker://r.example/team",
+                                (char *) "REGISTRY_REPOSITORY=yes",
                                 (char *) "REGISTRY_AUTH=/run/auth",
                                 (char *) "REGISTRY_CA=/etc/ca.pem",
                                 (char *) "REGISTRY_TLS=no",
@@ -151,6 +152,7 @@ static void test_settings_survive_the_environment(void **state)
         assert_int_equal(registry_settings_from_environment(&second, lookup, &error), 0);
         assert_string_equal(second.host, "r.example");
         assert_string_equal(second.path, "team");
+        assert_true(second.is_repository);
         assert_string_equal(second.auth_file, "/run/auth");
         assert_string_equal(second.ca_file, "/etc/ca.pem");
         assert_true(second.is_plain);
