@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Removing what others made: files with any owner, mode and name, folders inside each other. */
+/* Removing what others made: files with any owner, mode and name, folders inside each other, however deep: a
+ * few descriptors are enough. */
 
 #include "macro.h"
 
