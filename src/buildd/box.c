@@ -115,6 +115,11 @@ void box_set_written(Box *box, uint64_t bytes)
                 fault(box, BOX_WRITTEN, "the build takes too much disk");
 }
 
+void box_end_for_depth(Box *box)
+{
+        fault(box, BOX_WRITTEN, "the build takes too much disk: its folders lie too deep to be counted");
+}
+
 void box_end_for_disk(Box *box)
 {
         fault(box, BOX_DIED, "the disk that builds are on is nearly full");

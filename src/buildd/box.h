@@ -70,5 +70,7 @@ void box_read_usage(const Box *box, BoxUsage *ret);
 bool box_check_fault(const Box *box, BoxFault *ret);
 /* The disk it took, as measured; ends it where that is too much. */
 void box_set_written(Box *box, uint64_t bytes);
+/* What it wrote cannot be counted: over its limit. */
+void box_end_for_depth(Box *box);
 /* Ends it as a host that has no room ends it: that is no limit of the build. */
 void box_end_for_disk(Box *box);

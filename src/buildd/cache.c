@@ -22,7 +22,10 @@
 #define SIZE_SUFFIX   ".size"
 #define SIZE_TEXT_MAX 32U
 #define BLOCK_SIZE    512U
-#define DEPTH_MAX     200U /* of folders: what lies deeper is not counted, and no build goes on for long */
+#define DEPTH_MAX     300U /* of folders: more than those of an image and of what it lies in */
+#define SEEN_BITS     16U
+#define SEEN_MAX      (1U << SEEN_BITS) /* files with several names; further ones count once a name */
+#define SPREAD        UINT64_C(0x9e3779b97f4a7c15)
 
 int cache_prepare(int cache_fd, const char *name, const Identity *identity)
 {
@@ -34,28 +37,58 @@ int cache_prepare(int cache_fd, const char *name, const Identity *identity)
         return 0;
 }
 
-static uint64_t measure(int folder_fd, const char *name, unsigned depth)
+typedef struct Measure {
+        uint64_t bytes;
+        ino_t *seen; /* SEEN_MAX, a hash table; 0: nothing there */
+        size_t n_seen;
+} Measure;
+
+/* A file with several names counts once for all that are met: of a share for each, names that are moved away
+ * meanwhile would take theirs along. */
+static bool was_seen(Measure *measure, const struct stat *st)
+{
+        size_t i = (size_t) ((uint64_t) st->st_ino * SPREAD >> (64 - SEEN_BITS));
+
+        if (!S_ISREG(st->st_mode) || st->st_nlink < 2)
+                return false;
+        for (; measure->seen[i] != 0; i = (i + 1) % SEEN_MAX)
+                if (measure->seen[i] == st->st_ino)
+                        return true;
+        if (measure->n_seen < SEEN_MAX / 2) {
+                measure->seen[i] = st->st_ino;
+                measure->n_seen++;
+        }
+        return false;
+}
+
+/* False: there is more than was gone through. */
+static bool add(Measure *measure, int folder_fd, const char *name, unsigned depth)
 {
         _cleanup_folder_ DIR *folder = NULL;
         struct dirent *entry;
-        uint64_t bytes = 0;
         struct stat st;
+        int r;
 
         if (fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return 0;
-        /* A file with several names counts once for all of them. */
-        bytes = (uint64_t) st.st_blocks * BLOCK_SIZE /
-                (S_ISREG(st.st_mode) && st.st_nlink > 1 ? st.st_nlink : 1);
-        if (!S_ISDIR(st.st_mode) || depth == DEPTH_MAX || folder_open(folder_fd, name, &folder) < 0)
-                return bytes;
-        while (folder_next(folder, &entry) > 0)
-                bytes += measure(dirfd(folder), entry->d_name, depth + 1);
-        return bytes;
+                return errno == ENOENT;
+        if (!was_seen(measure, &st))
+                measure->bytes += (uint64_t) st.st_blocks * BLOCK_SIZE;
+        if (!S_ISDIR(st.st_mode))
+                return true;
+        r = depth < DEPTH_MAX ? folder_open(folder_fd, name, &folder) : -ELOOP;
+        while (r == 0 && (r = folder_next(folder, &entry)) > 0)
+                r = add(measure, dirfd(folder), entry->d_name, depth + 1) ? 0 : -ELOOP;
+        return r == 0 || r == -ENOENT;
 }
 
 int cache_measure(int cache_fd, const char *name, uint64_t *ret_bytes)
 {
-        *ret_bytes = measure(cache_fd, name, 0);
+        _cleanup_free_ ino_t *seen = calloc(SEEN_MAX, sizeof(ino_t));
+        Measure measure = { .seen = seen };
+
+        if (!seen)
+                return -ENOMEM;
+        *ret_bytes = add(&measure, cache_fd, name, 0) ? measure.bytes : CACHE_ENDLESS;
         return 0;
 }
 

@@ -14,7 +14,10 @@ typedef struct CacheBounds {
 /* The folder of a track, made where missing, owned by root of a confined namespace. */
 int cache_prepare(int cache_fd, const char *name, const Identity *identity) _warn_unused_;
 
-/* The disk that a folder takes, as far as it can be seen. */
+/* More than any bound: there is more than is gone through, folders that lie too deep. */
+#define CACHE_ENDLESS UINT64_MAX
+
+/* The disk that a folder takes, as far as it can be seen, or CACHE_ENDLESS. */
 int cache_measure(int cache_fd, const char *name, uint64_t *ret_bytes) _warn_unused_;
 
 /* After a build: what it worked with goes, and so does the folder where it is too large, and other folders,

@@ -50,6 +50,7 @@ void manager_retire(Manager *manager, ListLink *build);
 void build_begin(Manager *manager, Build *build);
 Build *build_from_link(ListLink *link);
 void build_free(Build *build);
+/* What its folder takes now, or CACHE_ENDLESS. */
 void build_set_written(Build *build, uint64_t bytes);
 /* There is hardly any room left, whoever took it. */
 void build_end_for_disk(Build *build);

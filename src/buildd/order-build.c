@@ -172,6 +172,11 @@ static void on_fault(Box *box, BoxFault fault, const char *text, void *userdata)
 
 void build_set_written(Build *build, uint64_t bytes)
 {
+        if (bytes == CACHE_ENDLESS) {
+                if (build->box)
+                        box_end_for_depth(build->box);
+                return;
+        }
         if (!build->is_measured) {
                 build->is_measured = true;
                 build->disk_before = bytes;
