@@ -237,7 +237,6 @@ static int start_process(Box *box, int socket_fd)
                 .main = build_inside,
                 .userdata = &box->inside,
                 .more_capabilities = CAPABILITIES,
-                .own_system = true,
         };
 
         box->inside.socket_fd = socket_fd;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The bytes of an image are taken apart by programs that were not written with malice in mind, and the trees
  * of all images belong to the same ids. So who reads one image sees no other: its mount namespace has an
- * empty folder where the store is, with its own folder in it; and it gives up what it would take to look
- * behind that, before it reads a byte. Being PID 1 it takes along whatever it started. */
+ * empty folder where the store is, with its own folder in it. Then it enters one more user namespace: the
+ * mounts belong to the one above, so the kernel uncovers none of them, whatever rights it has from then on.
+ * All that comes before it reads a byte. Being PID 1 it takes along whatever it started. */
 
 #include "confined.h"
 
@@ -35,6 +36,10 @@
 #define CAPABILITIES_KEPT                                                                \
         (CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER) | \
          CAPABILITY(CAP_FSETID) | CAPABILITY(CAP_SETFCAP))
+
+/* Where the mounts are made, and where it is that works among them. */
+#define NAMESPACES_ABOVE (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID)
+#define NAMESPACES_BELOW (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
 
 /* Inside */
 
@@ -91,6 +96,56 @@ static int cover_system(void)
         return 0;
 }
 
+/* The child that stays above: waits until its parent, PID 1, is below, and ends with an errno as its
+ * status. */
+_Noreturn static void map_from_above(int entered_fd, const Identity *identity)
+{
+        char entered;
+        int r = read(entered_fd, &entered, 1) == 1 ? identity_write_nested_maps(identity, getppid()) : -EIO;
+
+        _exit(-r);
+}
+
+static int wait_for_maps(pid_t child)
+{
+        int status;
+
+        if (waitpid(child, &status, 0) < 0)
+                return -errno;
+        return WIFEXITED(status) ? -WEXITSTATUS(status) : -EIO;
+}
+
+/* Enters a user namespace of the same ids, with what it may administer. Mounts that were made before are
+ * locked there; nothing is left above that it could look for. */
+static int enter_below(const Identity *identity)
+{
+        _cleanup_close_ int entered_read = -EBADF, entered_write = -EBADF;
+        int entered[2], r = 0;
+        pid_t child;
+
+        if (pipe2(entered, O_CLOEXEC) < 0)
+                return -errno;
+        entered_read = entered[0];
+        entered_write = entered[1];
+        /* Only of what may be dumped are the maps the child's to write. */
+        if (prctl(PR_SET_DUMPABLE, 1) < 0)
+                return -errno;
+        child = fork();
+        if (child < 0)
+                return -errno;
+        if (child == 0) {
+                close(entered_write);
+                map_from_above(entered_read, identity);
+        }
+        if (unshare(NAMESPACES_BELOW) < 0 || write(entered_write, "", 1) != 1)
+                r = -errno;
+        entered_write = safe_close(entered_write);
+        if (r < 0)
+                return r;
+        r = wait_for_maps(child);
+        return r < 0 ? r : prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
+}
+
 static int limit(void)
 {
         const struct rlimit file = { FILE_SIZE_MAX, FILE_SIZE_MAX }, core = { 0, 0 },
@@ -123,14 +178,12 @@ static int set_up(const ConfinedOptions *options)
                 return -errno;
         (void) umask(0022);
         r = hide(options->hidden, options->folder);
-        if (r < 0)
-                return r;
-        if (options->own_system) {
+        if (r == 0)
                 r = cover_system();
-                if (r < 0)
-                        return r;
-        }
-        r = limit();
+        if (r == 0)
+                r = enter_below(options->identity);
+        if (r == 0)
+                r = limit();
         return r < 0 ? r : drop_capabilities(CAPABILITIES_KEPT | options->more_capabilities);
 }
 
@@ -194,8 +247,7 @@ static int reap(ConfinedProcess *process)
 int confined_start(const ConfinedOptions *options, ConfinedProcess *ret)
 {
         struct clone_args arguments = {
-                .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
-                         CLONE_NEWUTS,
+                .flags = NAMESPACES_ABOVE,
                 .exit_signal = SIGCHLD,
         };
         _cleanup_(confined_process_done) ConfinedProcess process = CONFINED_PROCESS_INIT;

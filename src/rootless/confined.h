@@ -2,7 +2,9 @@
 #pragma once
 
 /* A process that works on what others made: root of a user namespace that holds the images' ids and nothing
- * else, with a PID, network and mount namespace of its own in which the store is one folder: its own. */
+ * else, with a PID, network and mount namespace of its own in which the store is one folder: its own. It has
+ * a /proc of its PID namespace, and its own /run, /tmp, /var/tmp and /dev/shm. What these cover stays
+ * covered even for who may mount. */
 
 #include "identity.h"
 
@@ -20,8 +22,6 @@ typedef struct ConfinedOptions {
         void *userdata;
         /* Beside those to write files of any owner. */
         uint64_t more_capabilities;
-        /* A /proc of its PID namespace; its own /run, /tmp, /var/tmp and /dev/shm. */
-        bool own_system;
 } ConfinedOptions;
 
 typedef struct ConfinedProcess {

@@ -254,7 +254,9 @@ int identity_enter(const Identity *identity)
 
 /* Maps for containers */
 
-static int write_container_map(pid_t child, const char *file, const IdLayout *layout, int64_t guest)
+/* `nested`: below a namespace that has such a map already, in whose ids it is said. */
+static int write_container_map(pid_t child, const char *file, const IdLayout *layout, int64_t guest,
+                               bool nested)
 {
         char path[64], text[MAP_SIZE];
         _cleanup_close_ int fd = -EBADF;
@@ -264,10 +266,12 @@ static int write_container_map(pid_t child, const char *file, const IdLayout *la
         fd = open(path, O_WRONLY | O_CLOEXEC);
         if (fd < 0)
                 return -errno;
-        for (size_t i = 0; i < layout->n_image; i++)
-                size += (size_t) snprintf(text + size, sizeof(text) - size, "%u %u %u\n",
-                                          layout->image[i].container, layout->image[i].host,
-                                          layout->image[i].count);
+        for (size_t i = 0; i < layout->n_image; i++) {
+                const IdExtent *extent = &layout->image[i];
+
+                size += (size_t) snprintf(text + size, sizeof(text) - size, "%u %u %u\n", extent->container,
+                                          nested ? extent->container : extent->host, extent->count);
+        }
         if (guest >= 0)
                 size += (size_t) snprintf(text + size, sizeof(text) - size, "%u %u 1\n", IDENTITY_GUEST_ID,
                                           layout->first_guest + (uint32_t) guest);
@@ -277,7 +281,14 @@ static int write_container_map(pid_t child, const char *file, const IdLayout *la
 
 int identity_write_maps(const Identity *identity, pid_t child, int64_t guest)
 {
-        int r = write_container_map(child, "gid_map", &identity->gids, guest);
+        int r = write_container_map(child, "gid_map", &identity->gids, guest, false);
 
-        return r < 0 ? r : write_container_map(child, "uid_map", &identity->uids, guest);
+        return r < 0 ? r : write_container_map(child, "uid_map", &identity->uids, guest, false);
+}
+
+int identity_write_nested_maps(const Identity *identity, pid_t process)
+{
+        int r = write_container_map(process, "gid_map", &identity->gids, -1, true);
+
+        return r < 0 ? r : write_container_map(process, "uid_map", &identity->uids, -1, true);
 }

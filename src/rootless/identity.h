@@ -61,3 +61,7 @@ int identity_enter(const Identity *identity) _warn_unused_;
 /* Writes the maps of a child's new user namespace: the images' ids, and with `guest` >= 0 the id of that
  * guest beside them. */
 int identity_write_maps(const Identity *identity, pid_t child, int64_t guest) _warn_unused_;
+
+/* Writes the maps of a process' user namespace right below one that has the images' ids: the same ones, each
+ * to itself. The caller must be root of that upper one. */
+int identity_write_nested_maps(const Identity *identity, pid_t process) _warn_unused_;

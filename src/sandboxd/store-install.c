@@ -226,7 +226,6 @@ static int install_main(void *userdata)
                 .folder = folder,
                 .main = unpack,
                 .userdata = install,
-                .own_system = true,
         };
         size_t size;
         int r;
