@@ -10,7 +10,34 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "lib"))
 from builds import DOCKERFILE, RUNNER, Case, Repository, runner, set_up, tear_down
-from suite import code
+from suite import code, main_pid, run, wait_until
+
+HIDDEN = "/var/lib/pipeline-build"
+COVERED = [HIDDEN, "/run", "/tmp", "/var/tmp", "/dev/shm", "/proc"]
+# Says how each attempt ended: 0, or why not. What a build itself mounted over a place may go, but not what is below.
+UNCOVER = """
+import ctypes, errno, json, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+BIND, MOVE, REC, DETACH = 4096, 8192, 16384, 2
+def call(function, *words):
+    words = [w.encode() if isinstance(w, str) else w for w in words]
+    return 0 if function(*words) == 0 else errno.errorcode[ctypes.get_errno()]
+def last_of(function, *words):
+    for _ in range(4):
+        result = call(function, *words)
+        if result: break
+    return result
+tried = {"mount": call(libc.mount, "x", "/mnt", "tmpfs", 0, None), "umount": call(libc.umount2, "/mnt", 0)}
+tried["bind"] = call(libc.mount, "/var/lib", "/mnt", None, BIND, None)
+tried["copy"] = call(libc.mount, "/", "/mnt", None, BIND | REC, None)
+copies = {p: last_of(libc.umount2, "/mnt" + p, DETACH) for p in sys.argv[2:]}
+tried["end of copy"] = call(libc.umount2, "/mnt", DETACH)
+print(json.dumps({"tried": tried, "copies": copies,
+    "detach": {p: last_of(libc.umount2, p, DETACH) for p in sys.argv[2:]},
+    "umount": {p: last_of(libc.umount2, p, 0) for p in sys.argv[2:]},
+    "move": {p: call(libc.mount, p, "/mnt", None, MOVE, None) for p in sys.argv[2:]},
+    "seen": [p for p in (sys.argv[1], "/run/systemd", "/run/pipeline") if os.path.exists(p)]}))
+"""
 
 
 def setUpModule():
@@ -177,6 +204,40 @@ class Hostile(Case):
                 Repository(track).commit(runner("x", text))
                 self.assertEqual(code(self.build(track, "main")), expected, track)
         self.assert_nothing_is_left()
+
+
+def first_processes():
+    """PID 1 of the build that is carried out, once a step of it runs."""
+    main = main_pid("pipeline-build.service")
+    children = pathlib.Path(f"/proc/{main}/task/{main}/children").read_text().split()
+    return [child for child in children if any(pathlib.Path(f"/proc/{child}/root/run/crun").glob("*/status"))]
+
+
+class Box(Case):
+    """What is around the steps, tried by who got out of one and has every right that can be had there."""
+
+    def test_k6_what_is_hidden_stays_hidden(self):
+        Repository("hidden-other").commit(runner("x"))
+        reply = self.build("hidden-other", "main")
+        self.assertEqual(code(reply), 200, reply)
+        other = f"{HIDDEN}/cache/test_runners.hidden-other"
+        self.assertTrue(pathlib.Path(other).is_dir())
+        Repository("hidden").commit(runner("x", DOCKERFILE + "RUN sleep 1000\n"))
+        client = self.client().send(action="build_container", track_slug="hidden", channel="test_runners",
+                                    git_reference="main", execution_timeout=20)
+        wait_until(first_processes, seconds=60)
+        self.uncover(first_processes()[0], other, "unshare", "--mount")
+        self.uncover(first_processes()[0], other)
+        reply = client.receive()
+        self.assertEqual(code(reply), 401, reply)
+        self.assert_nothing_is_left()
+
+    def uncover(self, pid, other, *around):
+        out = json.loads(run("nsenter", "--target", pid, "--user", "--mount", *around, "python3", "-c", UNCOVER, other,
+                             *COVERED))
+        fails = dict.fromkeys(COVERED, "EINVAL")
+        self.assertEqual(out, {"tried": {"mount": 0, "umount": 0, "bind": "EINVAL", "copy": 0, "end of copy": 0},
+                               "copies": fails, "detach": fails, "umount": fails, "move": fails, "seen": []})
 
 
 if __name__ == "__main__":
