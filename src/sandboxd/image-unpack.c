@@ -107,6 +107,18 @@ static int read_config(Unpack *unpack)
         return r != 0 ? r : check_config(unpack);
 }
 
+/* Where the plain tar of a layer goes. One that comes again is there already, and still has to be read: its
+ * blob may be another, and umoci unpacks it again, so it counts again. */
+static int open_layer(const char *diff_id, int *ret_fd)
+{
+        int r = image_layout_make_layer(diff_id, ret_fd);
+
+        if (r != IMAGE_LAYOUT_EXISTS)
+                return r;
+        *ret_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        return *ret_fd < 0 ? -errno : 0;
+}
+
 static int take_layer(Unpack *unpack, size_t i, ImageBudget *budget)
 {
         const ImageBlob *layer = &unpack->manifest.layers[i];
@@ -117,9 +129,7 @@ static int take_layer(Unpack *unpack, size_t i, ImageBudget *budget)
         r = find(unpack, layer->digest, "the layer", &fd);
         if (r != 0)
                 return r;
-        r = image_layout_make_layer(diff_id, &tar_fd);
-        if (r == IMAGE_LAYOUT_EXISTS)
-                return 0;
+        r = open_layer(diff_id, &tar_fd);
         return r < 0 ? r : image_read_layer(fd, layer, diff_id, i + 1, tar_fd, budget, &unpack->error);
 }
 

@@ -420,6 +420,19 @@ class Bad(ImagesTest):
         image = Image(layer_type=OCI + "layer.v1.tar+zstd")
         self.assert_refused(image, "layer 1", "corrupt")
         self.assert_refused(Image(b"no tar at all" * 100), "layer 1", "no tar")
+        image = Image(PROGRAM, b"something else")  # the second says that it is the first
+        image.config["rootfs"]["diff_ids"][1] = digest_of(PROGRAM)
+        self.assert_refused(image, "layer 2", "diff id")
+
+    def test_a_layer_that_comes_again_counts_again(self):
+        """It is unpacked again, too."""
+        self.assert_installed(Image(PROGRAM, layer(entry("a", b"x")), PROGRAM))
+        many = layer(*[entry(f"f{i}") for i in range(20_000)])
+        image = Image(many)
+        for members in (image.packed, image.layers, image.config["rootfs"]["diff_ids"]):
+            members *= 101
+        blobs = image.blobs()
+        self.assert_refused(image, "layer 101", "entries", blobs=blobs[:3])
 
     def test_blobs_that_are_not_what_they_are_said_to_be(self):
         image = Image()
