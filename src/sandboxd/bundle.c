@@ -4,6 +4,8 @@
  * input, to take from the guest what guests must not have, and to become the guest; it gives all of that
  * away before a guest runs.
  *
+ * Pseudo-terminals are counted for the whole host, so each sandbox has a few and no more.
+ *
  * There is no /sys, and no seccomp filter: the filter is the guest's, so pipeline-init loads it. /proc/sys
  * is left writable, for pipeline-init lowers the counts in /proc/sys/user; a guest is not its owner. */
 
@@ -46,7 +48,8 @@ static const char config_text[] =
         "  {\"destination\":\"/dev\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
         "   \"options\":[\"nosuid\",\"noexec\",\"strictatime\",\"mode=755\",\"size=64k\"]},"
         "  {\"destination\":\"/dev/pts\",\"type\":\"devpts\",\"source\":\"devpts\","
-        "   \"options\":[\"nosuid\",\"noexec\",\"newinstance\",\"ptmxmode=0666\",\"mode=0620\",\"gid=5\"]},"
+        "   \"options\":[\"nosuid\",\"noexec\",\"newinstance\",\"max=64\",\"ptmxmode=0666\","
+        "    \"mode=0620\",\"gid=5\"]},"
         "  {\"destination\":\"/dev/shm\",\"type\":\"tmpfs\",\"source\":\"tmpfs\","
         "   \"options\":[\"nosuid\",\"nodev\",\"mode=755\",\"size=4k\"]}],"
         " \"linux\":{"

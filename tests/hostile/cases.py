@@ -86,6 +86,7 @@ A = [
     Case("A21", "a control group of its own", found={"mounted": 0, "make": not_allowed, "mount": EPERM, "kill": ENOENT},
          cve=("CVE-2023-25809",)),
     Case("A22", "floods the journal", found={"kmsg": ENOENT, "log": ENOENT, "journal": ENOENT}, after="journal_is_clean"),
+    Case("A23", "terminals without end", found={"terminals": at_most(64), "at_all": 1}, twice=True),
 ]
 
 

@@ -444,6 +444,23 @@ static int logs(void)
         return finish();
 }
 
+/* Each process up to its own limit; all keep what they have until the last has tried. */
+static int terminals(void)
+{
+        unsigned *n = mmap(NULL, sizeof(*n), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+        for (int i = 0; i < 20; i++)
+                if (fork() == 0) {
+                        while (open("/dev/ptmx", O_RDWR | O_NOCTTY) >= 0)
+                                (void) __atomic_fetch_add(n, 1, __ATOMIC_SEQ_CST);
+                        wait_for_the_end();
+                }
+        sleep_milliseconds(2000);
+        note("terminals", *n);
+        note("at_all", *n > 0);
+        return finish();
+}
+
 const Case cases_a[] = {
         { "A1", fork_bomb },
         { "A2", session_storm },
@@ -475,5 +492,6 @@ const Case cases_a[] = {
         { "A20", names_that_are_not },
         { "A21", control_groups },
         { "A22", logs },
+        { "A23", terminals },
         {},
 };
