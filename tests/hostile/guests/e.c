@@ -73,6 +73,20 @@ static int mounts(void)
         return finish();
 }
 
+static void packet_filters(void)
+{
+        struct sock_filter allow = { .code = BPF_RET | BPF_K, .k = UINT32_MAX };
+        struct sock_fprog filter = { .len = 1, .filter = &allow };
+        int fd = socket(AF_INET, SOCK_DGRAM, 0), none = -1;
+
+        TRY("filter", setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)));
+        TRY("filter_high", syscall(SYS_setsockopt, fd, SOL_SOCKET | HIGH, SO_ATTACH_FILTER | HIGH, &filter,
+                                   sizeof(filter)));
+        TRY("filter_bpf", setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &none, sizeof(none)));
+        TRY("reuseport", setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof(filter)));
+        TRY("reuseport_bpf", setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, &none, sizeof(none)));
+}
+
 static int machinery(void)
 {
         TRY("bpf", syscall(SYS_bpf, 0, NULL, 0));
@@ -83,6 +97,7 @@ static int machinery(void)
         TRY("uring_enter", syscall(SYS_io_uring_enter, 0, 0, 0, 0, NULL));
         TRY("uring_register", syscall(SYS_io_uring_register, 0, 0, NULL, 0));
         TRY("aio", syscall(SYS_io_setup, 1, (void *[]){ NULL }));
+        packet_filters();
         return finish();
 }
 
