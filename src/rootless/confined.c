@@ -146,15 +146,16 @@ static int enter_below(const Identity *identity)
         return r < 0 ? r : prctl(PR_SET_DUMPABLE, 0) < 0 ? -errno : 0;
 }
 
-static int limit(void)
+static int limit(uint64_t memory_max)
 {
         const struct rlimit file = { FILE_SIZE_MAX, FILE_SIZE_MAX }, core = { 0, 0 },
-                            open_files = { OPEN_FILES_MAX, OPEN_FILES_MAX };
+                            open_files = { OPEN_FILES_MAX, OPEN_FILES_MAX },
+                            memory = { memory_max, memory_max };
 
         if (setrlimit(RLIMIT_FSIZE, &file) < 0 || setrlimit(RLIMIT_CORE, &core) < 0 ||
             setrlimit(RLIMIT_NOFILE, &open_files) < 0)
                 return -errno;
-        return 0;
+        return memory_max > 0 && setrlimit(RLIMIT_DATA, &memory) < 0 ? -errno : 0;
 }
 
 static int drop_capabilities(uint64_t kept)
@@ -183,7 +184,7 @@ static int set_up(const ConfinedOptions *options)
         if (r == 0)
                 r = enter_below(options->identity);
         if (r == 0)
-                r = limit();
+                r = limit(options->memory_max);
         return r < 0 ? r : drop_capabilities(CAPABILITIES_KEPT | options->more_capabilities);
 }
 

@@ -22,6 +22,8 @@ typedef struct ConfinedOptions {
         void *userdata;
         /* Beside those to write files of any owner. */
         uint64_t more_capabilities;
+        /* Bytes of memory of its own that each process in it may have; 0: no limit. */
+        uint64_t memory_max;
 } ConfinedOptions;
 
 typedef struct ConfinedProcess {

@@ -28,7 +28,8 @@
 #define INSTALLS_MAX   4U
 #define TIME_MAX       (600U * USEC_PER_SEC)
 #define TIME_ACCURACY  (100U * USEC_PER_MSEC)
-#define ERROR_SIZE_MAX 4096U /* goes into a pipe at once */
+#define MEMORY_MAX     (UINT64_C(2) << 30) /* umoci keeps the path of each entry, as links make it */
+#define ERROR_SIZE_MAX 4096U               /* goes into a pipe at once */
 
 /* Exit statuses, of the confined process and of the child. */
 typedef enum InstallExit {
@@ -226,6 +227,7 @@ static int install_main(void *userdata)
                 .folder = folder,
                 .main = unpack,
                 .userdata = install,
+                .memory_max = MEMORY_MAX,
         };
         size_t size;
         int r;

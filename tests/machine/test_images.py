@@ -7,6 +7,7 @@ Speaks part 3 of docs/PROTOCOL.md as a worker would. By hand, as root:
 PIPELINE_SANDBOX=/path/to/sandbox.sock PIPELINE_STORE=/path/to/store test_images.py [NAME…]
 """
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -116,6 +117,15 @@ def install(image, probe=(), **more):
 def remove_all():
     for digest in sandbox.ask(order="images")["images"]:
         sandbox.ask(order="remove", digest=digest)
+
+
+def limits_of_umoci():
+    """/proc/PID/limits of one that runs; None where there is none."""
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (folder / "comm").read_text() == "umoci\n":
+                return (folder / "limits").read_text()
+    return None
 
 
 class ImagesTest(unittest.TestCase):
@@ -396,6 +406,14 @@ class Bad(ImagesTest):
     def test_folders_that_are_too_deep(self):
         name = "/".join("d" * 300)
         self.assert_refused(Image(layer(entry(name, b"x"))), "256 deep")
+
+    def test_memory_of_the_unpacking_is_bounded(self):
+        """Names alone make it large: umoci keeps where each entry leads to."""
+        with begin_install(Image(layer(*[entry(f"f{i}") for i in range(50_000)]))) as order:
+            seen = []
+            suite.wait_until(lambda: seen.append(limits_of_umoci()) or seen[-1], 60)
+            self.assertEqual(order.answer()["code"], 0)
+        self.assertRegex(seen[-1], r"Max data size +2147483648 +2147483648 +bytes")
 
     def test_names_that_collide(self):
         image = Image(layer(entry("A", b"1"), entry("a", b"2"), entry("e\u0301", b"3"), entry("\u00e9", b"4")))
