@@ -169,6 +169,8 @@ static int prepare_root(Unpack *unpack)
 {
         _cleanup_close_ int fd = open(IMAGE_ROOTFS, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
+        if (fd < 0 && errno == ENOENT)
+                return error_set(&unpack->error, IMAGE_BAD, "a layer takes the root folder away");
         if (fd < 0)
                 return -errno;
         return image_root_prepare(fd, unpack->record.config.user, &unpack->record.size, &unpack->error);

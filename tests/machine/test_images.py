@@ -395,6 +395,7 @@ class Bad(ImagesTest):
             self.assert_contained(entry(name))
         self.assert_contained(link("l", target), entry("l/.wh.file"))
         self.assert_contained(link("l", target), entry("l/.wh..wh..opq"))
+        self.assert_refused(Image(layer(entry("n/.wh..."))), "root folder")
 
     def test_other_images_are_not_seen(self):
         victim = Image()
