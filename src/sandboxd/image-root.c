@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -142,6 +143,7 @@ static mode_t settled_mode(mode_t mode)
 
 typedef struct Walk {
         uint64_t size;
+        uint64_t entries, entries_max;
         char *error;
 } Walk;
 
@@ -152,6 +154,9 @@ static int walk_entry(Walk *walk, int folder_fd, const char *name, unsigned dept
         _cleanup_close_ int fd = -EBADF;
         struct stat st;
 
+        if (++walk->entries > walk->entries_max)
+                return error_set(&walk->error, IMAGE_BAD,
+                                 "the image has more than %" PRIu64 " files and folders", walk->entries_max);
         if (fstatat(folder_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return -errno;
         walk->size += (uint64_t) st.st_blocks * BLOCK_SIZE / (S_ISREG(st.st_mode) ? st.st_nlink : 1);
@@ -185,9 +190,10 @@ static int walk_folder(Walk *walk, int folder_fd, unsigned depth)
         return r;
 }
 
-int image_root_prepare(int root_fd, const char *user, uint64_t *ret_size, char **ret_error)
+int image_root_prepare(int root_fd, const char *user, uint64_t entries_max, uint64_t *ret_size,
+                       char **ret_error)
 {
-        Walk walk = {};
+        Walk walk = { .entries_max = entries_max };
         int r;
 
         if (fchmod(root_fd, 0755) < 0)

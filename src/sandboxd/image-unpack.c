@@ -173,7 +173,8 @@ static int prepare_root(Unpack *unpack)
                 return error_set(&unpack->error, IMAGE_BAD, "a layer takes the root folder away");
         if (fd < 0)
                 return -errno;
-        return image_root_prepare(fd, unpack->record.config.user, &unpack->record.size, &unpack->error);
+        return image_root_prepare(fd, unpack->record.config.user, IMAGE_ENTRIES_MAX, &unpack->record.size,
+                                  &unpack->error);
 }
 
 static int unpack_all(Unpack *unpack, const char *digest, char **ret_record)
