@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Three kinds of lines name images: FROM, and COPY and ADD with --from=. A FROM may use the ARGs that stand
- * before the first of them, by their defaults. The options of a RUN may not lead out of the place that
- * buildah keeps such things in (CVE-2024-9675: a cache by the name ../../..). What else a line says is not
- * looked at. */
+/* An instruction is read as buildah reads it: its lines joined, without comments. It is written anew as one
+ * line, so that there is no second opinion on where it begins and ends. Two kinds name images: FROM, and
+ * COPY with --from=. A FROM may use the ARGs that stand before the first of them, by their defaults. The
+ * options of FROM, COPY, ADD and RUN are a list of what may be. What else an instruction says is not looked
+ * at. */
 
 #include "dockerfile.h"
+
+#include "dockerfile-mount.h"
 
 #include "basic/io-util.h"
 #include "basic/string-util.h"
@@ -16,13 +19,17 @@
 
 #define NAME_MAX_ 512U
 #define ARGS_MAX  128U
+/* buildah takes a longer line for the end of the file. */
+#define LINE_SIZE_MAX 65534U
+/* What an image or a cache is called now may be longer. */
+#define OUT_SIZE_MAX (4 * DOCKERFILE_SIZE_MAX)
 
 typedef struct Parser {
         Buffer out;
         char **bases, **stages; /* names; a stage without one is "" */
         char **arguments;       /* NAME=VALUE, before the first FROM */
         Buffer instruction;     /* the one that is being read, as one line */
-        unsigned line;
+        unsigned line, begins;  /* of the file; the line that the instruction begins in */
         char *error;
 } Parser;
 
@@ -43,24 +50,37 @@ static void parser_done(Parser *p)
         free(p->error);
 }
 
-static int bad(Parser *p, const char *what)
+static int bad_at(Parser *p, unsigned line, const char *what)
 {
         free(p->error);
-        p->error = string_format("line %u: %s", p->line, what);
+        p->error = string_format("line %u: %s", line, what);
         return p->error ? DOCKERFILE_BAD : -ENOMEM;
+}
+
+static int bad(Parser *p, const char *what)
+{
+        return bad_at(p, p->begins, what);
 }
 
 static int put(Parser *p, const char *text, size_t size)
 {
-        return buffer_append(&p->out, text, size, 2 * DOCKERFILE_SIZE_MAX);
+        return buffer_append(&p->out, text, size, OUT_SIZE_MAX);
 }
 
+static int put_text(Parser *p, const char *text)
+{
+        return put(p, text, strlen(text));
+}
+
+/* The last definition is the one that holds. */
 static const char *argument(const Parser *p, const char *name, size_t size)
 {
+        const char *value = NULL;
+
         for (char **a = p->arguments; a && *a; a++)
                 if (strncmp(*a, name, size) == 0 && (*a)[size] == '=')
-                        return *a + size + 1;
-        return NULL;
+                        value = *a + size + 1;
+        return value;
 }
 
 /* One $NAME, ${NAME} or ${NAME:-default} at `*at`, which moves behind it. */
@@ -90,13 +110,14 @@ static int expand_one(Parser *p, const char **at, Buffer *out)
 static int expand(Parser *p, const char *word, char **ret)
 {
         _cleanup_(buffer_done) Buffer out = {};
+        char quote = '\0';
         int r = 0;
 
         while (r == 0 && *word) {
-                if (*word == '$')
+                if (*word == '$' && quote != '\'')
                         r = expand_one(p, &word, &out);
-                else if (*word == '"' || *word == '\'')
-                        word++;
+                else if (quote ? *word == quote : *word == '"' || *word == '\'')
+                        quote = quote ? '\0' : *word, word++;
                 else
                         r = buffer_append(&out, word++, 1, NAME_MAX_);
         }
@@ -113,6 +134,11 @@ static bool image_is_valid(const char *s)
 
         return n > 0 && s[n] == '\0' && isalnum((unsigned char) s[0]) && !strstr(s, "..") &&
                !strstr(s, "//");
+}
+
+static bool stage_is_valid(const char *s)
+{
+        return image_is_valid(s) && !strpbrk(s, "/:@");
 }
 
 /* Writes what an image is called now. Stages and `scratch` keep their names. */
@@ -134,13 +160,15 @@ static int put_image(Parser *p, const char *name)
         return put(p, called, (size_t) snprintf(called, sizeof(called), "localhost/base:%zu", n));
 }
 
+#define BLANKS " \t"
+
 /* The next word of `*at`, a new string, or NULL at the end; `*at` moves behind it. */
 static int next_word(const char **at, char **ret)
 {
         size_t n;
 
-        *at += strspn(*at, " \t\r");
-        n = strcspn(*at, " \t\r");
+        *at += strspn(*at, BLANKS);
+        n = strcspn(*at, BLANKS);
         *ret = n > 0 ? strndup(*at, n) : NULL;
         if (n > 0 && !*ret)
                 return -ENOMEM;
@@ -148,29 +176,52 @@ static int next_word(const char **at, char **ret)
         return 0;
 }
 
-static int take_argument(Parser *p, const char *rest)
+/* The same, where blanks in quotes are of the word. */
+static int next_value(const char **at, char **ret)
 {
-        _cleanup_free_ char *word = NULL, *value = NULL;
-        int r = next_word(&rest, &word);
+        char quote = '\0';
+        size_t n = 0;
 
-        if (r < 0 || !word || strv_length(p->stages) > 0 || !strchr(word, '='))
-                return r;
-        if (strv_length(p->arguments) >= ARGS_MAX)
-                return bad(p, "too many ARGs");
-        r = expand(p, word, &value);
-        return r == 0 ? strv_extend(&p->arguments, value) : r;
+        *at += strspn(*at, BLANKS);
+        for (const char *s = *at; s[n] != '\0' && (quote || !strchr(BLANKS, s[n])); n++)
+                if (quote ? s[n] == quote : s[n] == '"' || s[n] == '\'')
+                        quote = quote ? '\0' : s[n];
+        *ret = n > 0 ? strndup(*at, n) : NULL;
+        if (n > 0 && !*ret)
+                return -ENOMEM;
+        *at += n;
+        return 0;
+}
+
+/* The next word if it is an option, else NULL. Other programs count other bytes as blanks, and take away
+ * quotes: none of these may be where an option is, or could be. */
+static int next_option(Parser *p, const char **at, char **ret)
+{
+        *at += strspn(*at, BLANKS);
+        *ret = NULL;
+        if ((unsigned char) **at > '~')
+                return bad(p, "after the options comes something else than ASCII");
+        if (!string_after(*at, "--"))
+                return 0;
+        if (next_word(at, ret) < 0)
+                return -ENOMEM;
+        for (const char *s = *ret; *s; s++)
+                if (*s < '!' || *s > '~' || strchr("\\\"'", *s))
+                        return bad(p, "an option is of ASCII, without quotes and backslash");
+        return 0;
 }
 
 /* FROM [--platform=…] IMAGE [AS NAME] */
 static int take_from(Parser *p, const char *rest)
 {
-        _cleanup_free_ char *word = NULL, *image = NULL, *as = NULL, *name = NULL, *more = NULL;
-        int r = next_word(&rest, &word);
+        _cleanup_free_ char *option = NULL, *word = NULL, *image = NULL, *as = NULL, *name = NULL,
+                            *more = NULL;
+        int r = next_option(p, &rest, &option);
 
-        if (r == 0 && word && string_after(word, "--platform=")) {
-                free(word);
+        if (r == 0 && option && !string_after(option, "--platform="))
+                return bad(p, "FROM has no option but --platform=");
+        if (r == 0)
                 r = next_word(&rest, &word);
-        }
         if (r == 0 && !word)
                 return bad(p, "FROM without an image");
         if (r == 0)
@@ -180,16 +231,42 @@ static int take_from(Parser *p, const char *rest)
         if (r == 0)
                 r = next_word(&rest, &name);
         if (r == 0)
-                r = next_word(&rest, &more); /* a backslash, too: the line is written anew as one */
-        if (r == 0 && (more || (as && (strcasecmp(as, "as") != 0 || !name || !image_is_valid(name)))))
+                r = next_word(&rest, &more);
+        if (r == 0 && (more || (as && (strcasecmp(as, "as") != 0 || !name || !stage_is_valid(name)))))
                 return bad(p, "after the image only AS and a name may come");
         if (r == 0)
-                r = put(p, "FROM ", 5);
+                r = put_text(p, "FROM ");
         if (r == 0)
                 r = put_image(p, image);
         if (r == 0 && name)
-                r = put(p, " AS ", 4) ?: put(p, name, strlen(name));
+                r = put_text(p, " AS ") ?: put_text(p, name);
         return r != 0 ? r : strv_extend(&p->stages, name ?: "");
+}
+
+/* ARG before the first FROM: NAME[=VALUE]… */
+static int take_argument(Parser *p, const char *rest)
+{
+        int r = put_text(p, "ARG") ?: put_text(p, rest);
+
+        if (r == 0 && strv_length(p->stages) == 0 && strchr(rest, '\\'))
+                return bad(p, "an ARG before FROM has no backslash");
+        while (r == 0 && strv_length(p->stages) == 0) {
+                _cleanup_free_ char *word = NULL, *value = NULL;
+
+                r = next_value(&rest, &word);
+                if (r < 0 || !word)
+                        return r;
+                if (word[0] == '-')
+                        return bad(p, "ARG has no options");
+                if (!strchr(word, '='))
+                        continue;
+                if (strv_length(p->arguments) >= ARGS_MAX)
+                        return bad(p, "too many ARGs");
+                r = expand(p, word, &value);
+                if (r == 0)
+                        r = strv_extend(&p->arguments, value);
+        }
+        return r;
 }
 
 /* The number of a stage, as COPY may call it. */
@@ -198,53 +275,97 @@ static bool is_stage_number(const char *s)
         return *s && strspn(s, "0123456789") == strlen(s);
 }
 
-/* COPY and ADD: --from=IMAGE may stand among the options. */
-static int take_copy(Parser *p, const char *verb, const char *rest)
+/* An option of COPY or ADD; buildah looks for --from in all of a word. */
+static int put_copy_option(Parser *p, const char *option, bool is_copy)
 {
-        int r = put(p, verb, strlen(verb));
+        const char *from = is_copy ? string_after(option, "--from=") : NULL;
 
-        for (;;) {
-                _cleanup_free_ char *word = NULL;
-                const char *at = rest, *from;
-
-                if (r == 0)
-                        r = next_word(&at, &word);
-                if (r != 0 || !word || !string_after(word, "--"))
-                        break;
-                from = string_after(word, "--from=");
-                r = put(p, " ", 1);
-                if (r == 0 && from && !is_stage_number(from))
-                        r = put(p, "--from=", 7) ?: put_image(p, from);
-                else if (r == 0)
-                        r = put(p, word, strlen(word));
-                rest = at;
-        }
-        return r != 0 ? r : put(p, rest, strlen(rest));
+        if (from && is_stage_number(from))
+                return put_text(p, option);
+        if (from)
+                return put_text(p, "--from=") ?: put_image(p, from);
+        if (!string_after(option, "--chown=") && !string_after(option, "--chmod="))
+                return bad(p, is_copy ? "COPY has no options but --from=, --chown= and --chmod="
+                                      : "ADD has no options but --chown= and --chmod=");
+        return strstr(option + 2, "--") ? bad(p, "an option within another") : put_text(p, option);
 }
 
-/* A line of an instruction; `is_first`: it does not go on from the one above. */
-static int take_line(Parser *p, const char *line, bool is_first)
+static int take_files(Parser *p, const char *rest, bool is_copy)
 {
-        _cleanup_free_ char *verb = NULL;
-        const char *rest = line;
-        int r = next_word(&rest, &verb);
+        int r = put_text(p, is_copy ? "COPY" : "ADD");
 
-        if (r < 0)
-                return r;
-        if (!is_first || !verb || verb[0] == '#')
-                r = put(p, line, strlen(line));
-        else if (strcasecmp(verb, "FROM") == 0)
-                r = take_from(p, rest);
-        else if (strcasecmp(verb, "COPY") == 0 || strcasecmp(verb, "ADD") == 0)
-                r = take_copy(p, verb, rest);
-        else {
-                if (strcasecmp(verb, "ARG") == 0)
-                        r = take_argument(p, rest);
+        while (r == 0) {
+                _cleanup_free_ char *option = NULL;
+
+                r = next_option(p, &rest, &option);
                 if (r == 0)
-                        r = put(p, line, strlen(line));
+                        r = put_text(p, " ");
+                if (r == 0 && !option)
+                        return put_text(p, rest);
+                if (r == 0)
+                        r = put_copy_option(p, option, is_copy);
         }
-        return r != 0 ? r : put(p, "\n", 1);
+        return r;
 }
+
+static int take_copy(Parser *p, const char *rest)
+{
+        return take_files(p, rest, true);
+}
+
+static int take_add(Parser *p, const char *rest)
+{
+        return take_files(p, rest, false);
+}
+
+static int put_run_option(Parser *p, const char *option)
+{
+        _cleanup_free_ char *mount = NULL;
+        const char *text = string_after(option, "--mount="), *reason;
+        int r;
+
+        if (!text)
+                return bad(p, "RUN has no option but --mount=");
+        r = dockerfile_mount_rewrite(text, p->stages, &mount, &reason);
+        if (r == MOUNT_BAD)
+                return bad(p, reason);
+        return r != 0 ? r : put_text(p, "--mount=") ?: put_text(p, mount);
+}
+
+static int take_run(Parser *p, const char *rest)
+{
+        int r = put_text(p, "RUN");
+
+        while (r == 0) {
+                _cleanup_free_ char *option = NULL;
+
+                r = next_option(p, &rest, &option);
+                if (r == 0)
+                        r = put_text(p, " ");
+                if (r == 0 && !option)
+                        return put_text(p, rest);
+                if (r == 0)
+                        r = put_run_option(p, option);
+        }
+        return r;
+}
+
+/* Nobody sees the steps that it would bring to another Dockerfile, and OCI has no place for them. */
+static int take_onbuild(Parser *p, const char *rest)
+{
+        return bad(p, "ONBUILD is not taken: its steps belong into the Dockerfile that needs them");
+}
+
+static const struct {
+        const char *verb;
+        int (*take)(Parser *p, const char *rest); /* NULL: as it is */
+} instructions[] = {
+        { "FROM", take_from },  { "ARG", take_argument },    { "COPY", take_copy },   { "ADD", take_add },
+        { "RUN", take_run },    { "ONBUILD", take_onbuild }, { "CMD", NULL },         { "ENTRYPOINT", NULL },
+        { "ENV", NULL },        { "EXPOSE", NULL },          { "HEALTHCHECK", NULL }, { "LABEL", NULL },
+        { "MAINTAINER", NULL }, { "SHELL", NULL },           { "STOPSIGNAL", NULL },  { "USER", NULL },
+        { "VOLUME", NULL },     { "WORKDIR", NULL },
+};
 
 static bool goes_on(const char *line)
 {
@@ -255,87 +376,86 @@ static bool goes_on(const char *line)
         return n > 0 && line[n - 1] == '\\';
 }
 
+static int dispatch(Parser *p, const char *text)
+{
+        _cleanup_free_ char *verb = NULL;
+        const char *rest = text;
+        int r = next_word(&rest, &verb);
+
+        if (r < 0 || !verb)
+                return r;
+        for (size_t i = 0; i < ARRAY_SIZE(instructions); i++)
+                if (strcasecmp(verb, instructions[i].verb) == 0)
+                        return instructions[i].take ? instructions[i].take(p, rest) : put_text(p, text);
+        return bad(p, "there is no such instruction");
+}
+
+/* The instruction is whole. */
+static int take_instruction(Parser *p)
+{
+        size_t before = p->out.size;
+        int r = buffer_append(&p->instruction, "", 1, DOCKERFILE_SIZE_MAX + 1);
+        const char *text = (const char *) p->instruction.data;
+
+        if (r == 0 && goes_on(text))
+                return bad(p, "a backslash at the end that nothing comes after");
+        if (r == 0)
+                r = dispatch(p, text);
+        if (r == 0 && p->out.size - before > LINE_SIZE_MAX)
+                return bad(p, "65535 bytes or more: put it into a script");
+        buffer_done(&p->instruction);
+        return r != 0 ? r : put_text(p, "\n");
+}
+
 static bool is_comment(const char *line)
 {
-        return line[strspn(line, " \t")] == '#';
+        return line[strspn(line, BLANKS)] == '#';
 }
 
 static bool is_blank(const char *line)
 {
-        return line[strspn(line, " \t")] == '\0';
+        return line[strspn(line, BLANKS)] == '\0';
 }
 
 /* Where a line begins and whether it goes on must be what buildah thinks, too: no line is of bytes, or under
  * a directive, that it might read otherwise. */
 static int check_line(Parser *p, const char *line)
 {
-        const char *s = line + strspn(line, " \t");
+        const char *s = line + strspn(line, BLANKS);
 
+        if (strlen(line) > LINE_SIZE_MAX)
+                return bad_at(p, p->line, "65535 bytes or more: put it into a script");
         for (const char *c = line; *c != '\0'; c++)
                 if (((unsigned char) *c < ' ' && *c != '\t') || *c == 0x7f)
-                        return bad(p, "a control character");
+                        return bad_at(p, p->line, "a control character");
         if ((unsigned char) *s > '~')
-                return bad(p, "it begins with something else than ASCII");
+                return bad_at(p, p->line, "it begins with something else than ASCII");
         if (*s != '#')
                 return 0;
-        s += 1 + strspn(s + 1, " \t");
+        s += 1 + strspn(s + 1, BLANKS);
         if (strncasecmp(s, "escape", 6) != 0)
                 return 0;
-        s += 6 + strspn(s + 6, " \t");
-        return *s == '=' && s[1 + strspn(s + 1, " \t")] != '\\' ? bad(p, "another escape than \\") : 0;
+        s += 6 + strspn(s + 6, BLANKS);
+        return *s == '=' && s[1 + strspn(s + 1, BLANKS)] != '\\'
+                       ? bad_at(p, p->line, "another escape than \\")
+                       : 0;
 }
 
-/* A word of RUN's that begins with `--`; by another's count of blanks it may be several. */
-static int check_option(Parser *p, const char *word)
-{
-        if (strpbrk(word, "\\\"'"))
-                return bad(p, "an option of RUN with a quote or a backslash");
-        if (strstr(word, "--mount") && strchr(word, '$'))
-                return bad(p, "a mount of RUN with a variable");
-        return strstr(word, "..") ? bad(p, "an option of RUN that leads out with ..") : 0;
-}
-
-/* What is no ASCII may be a blank for others. */
-static const char *skip_blanks(const char *s)
-{
-        while (*s != '\0' && (*s <= ' ' || *s > '~'))
-                s++;
-        return s;
-}
-
-/* The instruction is whole. */
-static int check_instruction(Parser *p)
-{
-        const char *at;
-        int r = buffer_append(&p->instruction, "", 1, DOCKERFILE_SIZE_MAX + 1);
-
-        if (r < 0)
-                return r;
-        at = skip_blanks((const char *) p->instruction.data);
-        while (strncasecmp(at, "ONBUILD", 7) == 0)
-                at = skip_blanks(at + 7);
-        if (strncasecmp(at, "RUN", 3) == 0)
-                at = skip_blanks(at + 3);
-        while (r == 0 && string_after(at, "--")) {
-                _cleanup_free_ char *word = NULL;
-
-                r = next_word(&at, &word);
-                if (r == 0)
-                        r = check_option(p, word);
-                at = skip_blanks(at);
-        }
-        buffer_done(&p->instruction);
-        return r;
-}
-
-/* A part of the instruction that is no comment and not blank. */
+/* A line that is no comment and not blank. */
 static int take_part(Parser *p, const char *line)
 {
         bool is_last = !goes_on(line);
         size_t n = is_last ? strlen(line) : (size_t) (strrchr(line, '\\') - line);
-        int r = buffer_append(&p->instruction, line, n, DOCKERFILE_SIZE_MAX);
+        int r;
 
-        return r == 0 && is_last ? check_instruction(p) : r;
+        if (p->begins == 0)
+                p->begins = p->line;
+        r = buffer_append(&p->instruction, line, n, DOCKERFILE_SIZE_MAX);
+        if (r == 0 && is_last) {
+                r = take_instruction(p);
+                p->begins = 0;
+        }
+        return r;
 }
 
 static char *without_return(char *line)
@@ -351,28 +471,22 @@ int dockerfile_parse(const char *text, size_t size, Dockerfile *ret, char **ret_
 {
         _cleanup_free_ char *copy = strndup(text, size);
         _cleanup_(parser_done) Parser p = {};
-        bool is_first = true;
         int r = 0;
 
         if (!copy)
                 return -ENOMEM;
         if (strlen(copy) != size)
-                r = bad(&p, "a NUL byte");
+                r = bad_at(&p, 1, "a NUL byte");
         for (char *rest = copy, *line; r == 0 && (line = strsep(&rest, "\n"));) {
                 p.line++;
                 r = check_line(&p, without_return(line));
-                if (r == 0)
-                        r = take_line(&p, line, is_first);
-                if (is_comment(line) || is_blank(line))
-                        continue;
-                is_first = !goes_on(line);
-                if (r == 0)
+                if (r == 0 && !is_comment(line) && !is_blank(line))
                         r = take_part(&p, line);
         }
-        if (r == 0)
-                r = check_instruction(&p);
+        if (r == 0 && p.begins > 0)
+                r = take_instruction(&p);
         if (r == 0 && strv_length(p.stages) == 0)
-                r = bad(&p, "it has no FROM");
+                r = bad_at(&p, p.line, "it has no FROM");
         if (r == 0)
                 r = put(&p, "", 1);
         if (r > 0)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The images that a Dockerfile is built upon. Pure: text in; out the names of base images, and the same text
- * with each of them called localhost/base:N, which is what the build service has them as. */
+/* The images that a Dockerfile is built upon. Pure: text in; out the names of base images, and the same
+ * instructions, a line each, with each image called localhost/base:N, which is what the build service has
+ * them as, and with options that lead nowhere else. */
 
 #include "basic/macro.h"
 

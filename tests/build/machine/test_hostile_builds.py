@@ -179,7 +179,7 @@ class Hostile(Case):
         before = pathlib.Path("/proc/sys/kernel/core_pattern").read_text()
         for track, more, text, expected in [
                 ("cache-up", "id=../../../../../../run/build,target=/c", "ls /c/work", 400),
-                ("cache-source", "id=links,source=up,target=/c", "ls /c/work", 513),
+                ("cache-source", "id=links,source=up,target=/c", "ls /c/work", 400),
                 ("cache-proc", "id=links,source=proc,target=/c", "echo x >/c/core_pattern", 200),
                 ("cache-target", "id=links,target=/opt/link", "echo x >/proc/sys/kernel/core_pattern", 200)]:
             with self.subTest(track):
@@ -190,12 +190,48 @@ class Hostile(Case):
         self.assertEqual(pathlib.Path("/proc/sys/kernel/core_pattern").read_text(), before)
         self.assert_nothing_is_left()
 
+    def test_k6_mounts_that_lead_out(self):
+        """CVE-2024-1753, CVE-2024-9407: a mount whose source is a link that strangers made, or whose options come from elsewhere.
+        Each is refused, or the step sees nothing but what is its own."""
+        mount, cache = "RUN --mount=type=bind,", "RUN --mount=type=cache,"
+        nothing = "! ls -d /h/run/build /h/var/lib/pipeline* /h/etc/pipeline\n"
+        stage = "FROM localhost/test_runners/base:v1 AS one\nRUN ln -s / /evil\n"
+        for track, text, expected in [
+                ("out-env", f"{DOCKERFILE}ENV M=mount=type=cache,id=../../../../,target=/h\nRUN --$M {nothing}", 400),
+                ("out-arg", f"{DOCKERFILE}ARG X=ount\nARG U=.\nRUN --m${{X}}=type=cache,id=${{U}}./${{U}}.,target=/h {nothing}", 400),
+                ("out-context", f"{DOCKERFILE}{mount}source=evil,target=/h,rw {nothing}", 400),
+                ("out-stage", f"{stage}{DOCKERFILE}{mount}from=one,source=/evil,target=/h,rw {nothing}", 400),
+                ("out-id", f"{DOCKERFILE}{cache}id=links,target=/c ln -s / /c/up\n{cache}id=links/up,target=/h {nothing}", 400),
+                ("out-target", f"{DOCKERFILE}{cache}target=/c ln -s / /c/up\n{cache}target=/c/up {nothing.replace('/h/', '/c/up/')}", 200),
+                ("out-type", f"{DOCKERFILE}{cache}id=x,target=/c --mount=id=x/up,target=/h {nothing}", 400),
+                ("in-stage", f"{stage}RUN touch /of-one\n{DOCKERFILE}{mount}from=one,target=/h test -e /h/of-one\n", 200),
+                ("in-context", f"{DOCKERFILE}{mount}target=/h test -e /h/bin/run.sh && test -L /h/evil\n", 200)]:
+            with self.subTest(track):
+                repository = Repository(track)
+                (repository.folder / "evil").symlink_to("/")
+                repository.commit(runner("x", text))
+                reply = self.build(track, "main")
+                self.assertEqual(code(reply), expected, reply)
+        self.assert_nothing_is_left()
+
+    def test_k6_lines_that_buildah_reads_otherwise(self):
+        """A long line was the end of the file; FROM in two lines was none, and named files of the box."""
+        for track, text, expected in [
+                ("long", f"{DOCKERFILE}RUN true {'x' * 70000}\nRUN false\n", 400),
+                ("halves", "FR\\\nOM dir:/etc\n", 512),
+                ("copied", f"{DOCKERFILE}COPY \\\n --from=oci-archive:/etc/passwd /x /x\n", 512)]:
+            with self.subTest(track):
+                Repository(track).commit(runner("x", text))
+                reply = self.build(track, "main")
+                self.assertEqual(code(reply), expected, reply)
+        self.assert_nothing_is_left()
+
     def test_k6_dockerfiles_that_ask_for_more(self):
         for track, text, expected in [
-                ("net", DOCKERFILE + "RUN --network=host ip route | grep -q default\n", 513),
-                ("secret", DOCKERFILE + "RUN --mount=type=secret,id=x,required=true cat /run/secrets/x\n", 513),
-                ("bind", DOCKERFILE + "RUN --mount=type=bind,source=/,target=/h cat /h/etc/shadow\n", 513),
-                ("insecure", DOCKERFILE + "RUN --security=insecure mount -t proc x /mnt\n", 513),
+                ("net", DOCKERFILE + "RUN --network=host ip route | grep -q default\n", 400),
+                ("secret", DOCKERFILE + "RUN --mount=type=secret,id=x,required=true cat /run/secrets/x\n", 400),
+                ("bind", DOCKERFILE + "RUN --mount=type=bind,source=/,target=/h cat /h/etc/shadow\n", 400),
+                ("insecure", DOCKERFILE + "RUN --security=insecure mount -t proc x /mnt\n", 400),
                 ("absent", "FROM localhost/test_runners/nothing:v1\n", 512),
                 ("unnamed", "RUN true\n", 400),
                 ("strange", "FROM -x\n", 400),
