@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Base images come from where the Dockerfile says, by pipeline-registry, which holds whoever answers there
  * to its rules (docs/ARCHITECTURE.md); skopeo only makes an archive of what is here, for the build service.
- * `localhost/CHANNEL/TRACK:VERSION` is an image of the embedded registry. */
+ * `localhost/CHANNEL/TRACK:VERSION` is an image of the embedded registry. What was fetched is looked at
+ * before anybody gets it. */
 
+#include "base-config.h"
 #include "base-name.h"
 #include "build-work.h"
 
 #include "basic/string-util.h"
+#include "proto/image.h"
 #include "shared/process-util.h"
 
 #include <errno.h>
@@ -151,29 +154,61 @@ static int find_source(Work *work, const char *name, char **ret)
         return own ? own_source(work, own, ret) : fetch_other(work, name, ret);
 }
 
-static int fetch_base(Work *work, size_t i)
+static int run_skopeo(const Work *work, const char *const *argv, size_t output_size_max, ProcessResult *ret)
 {
-        const char *name = work->bases[i];
-        _cleanup_(process_result_done) ProcessResult result = {};
-        _cleanup_free_ char *source = NULL, *error = NULL;
-        _cleanup_free_ char *target =
-                string_format("oci-archive:%s/base-%zu.tar:localhost/base:%zu", work->folder, i, i);
         _cleanup_free_ char *runtime = string_format("XDG_RUNTIME_DIR=%s", work->folder);
-        int r = target && runtime ? find_source(work, name, &source) : -ENOMEM;
-        const ProcessOptions options = {
-                .argv = (const char *const[]){ "skopeo", "--insecure-policy", "--tmpdir", work->folder,
-                                               "copy", "--quiet", source, target, NULL },
-                .environment = (const char *const[]){ runtime, NULL },
-                .timeout_usec = ARCHIVE_USEC,
-                .output_size_max = OUTPUT_MAX,
-        };
+
+        if (!runtime)
+                return -ENOMEM;
+        return process_run(
+                &(ProcessOptions){
+                        .argv = argv,
+                        .environment = (const char *const[]){ runtime, NULL },
+                        .timeout_usec = ARCHIVE_USEC,
+                        .output_size_max = output_size_max,
+                },
+                ret);
+}
+
+static int end_by_skopeo(Work *work, const char *name, const char *const *argv, const ProcessResult *result)
+{
+        _cleanup_free_ char *error = process_error(&(ProcessOptions){ .argv = argv }, result);
+
+        return cannot_fetch(work, name, error);
+}
+
+static int fetch_base(Work *work, const char *name, const char *target)
+{
+        _cleanup_(process_result_done) ProcessResult result = {};
+        _cleanup_free_ char *source = NULL;
+        int r = find_source(work, name, &source);
+        const char *const argv[] = { "skopeo", "--insecure-policy", "--tmpdir", work->folder,
+                                     "copy",   "--quiet",           source,     target,
+                                     NULL };
 
         if (r == 0)
-                r = process_run(&options, &result);
-        if (r != 0 || result.status == 0)
+                r = run_skopeo(work, argv, OUTPUT_MAX, &result);
+        return r != 0 || result.status == 0 ? r : end_by_skopeo(work, name, argv, &result);
+}
+
+/* Its configuration, byte for byte as buildah will have it. */
+static int check_base(Work *work, const char *name, const char *fetched)
+{
+        _cleanup_(process_result_done) ProcessResult result = {};
+        const char *const argv[] = { "skopeo",  "--insecure-policy", "--tmpdir", work->folder,
+                                     "inspect", "--config",          "--raw",    fetched,
+                                     NULL };
+        const char *reason;
+        int r = run_skopeo(work, argv, IMAGE_CONFIG_SIZE_MAX + 1, &result);
+
+        if (r < 0)
                 return r;
-        error = process_error(&options, &result);
-        return cannot_fetch(work, name, error);
+        if (result.status != 0)
+                return end_by_skopeo(work, name, argv, &result);
+        r = base_config_check((const char *) result.output.data, result.output.size, &reason);
+        return r == BASE_CONFIG_BAD ? build_end(work, STATUS_BAD_INPUT, NULL,
+                                                "the base image %s cannot be taken: %s", name, reason)
+                                    : r;
 }
 
 int build_fetch_bases(Work *work)
@@ -181,9 +216,14 @@ int build_fetch_bases(Work *work)
         int r = 0;
 
         for (size_t i = 0; r == 0 && work->bases && work->bases[i]; i++) {
-                r = build_say(work, "base", "fetching the base image %s", work->bases[i]);
+                _cleanup_free_ char *target =
+                        string_format("oci-archive:%s/base-%zu.tar:localhost/base:%zu", work->folder, i, i);
+
+                r = target ? build_say(work, "base", "fetching the base image %s", work->bases[i]) : -ENOMEM;
                 if (r == 0)
-                        r = fetch_base(work, i);
+                        r = fetch_base(work, work->bases[i], target);
+                if (r == 0)
+                        r = check_base(work, work->bases[i], target);
         }
         return r;
 }

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the tests of builds share: repositories that git's own daemon serves, a builder, builds as clients ask for them."""
 
+import hashlib
+import json
 import os
 import pathlib
 import subprocess
@@ -84,6 +86,31 @@ def set_up(settings=SETTINGS, worker="pipeline-worker@any-1.service"):
     CONF.write_text(settings)
     suite.run("pipelinectl", "push", "test_runners", "base", "v1", suite.busybox_image())
     suite.run("systemctl", "start", *units)
+
+
+def push_with(track, **config):
+    """The base image under another name, with these members in its configuration."""
+    with tempfile.TemporaryDirectory() as folder:
+        suite.run("skopeo", "--insecure-policy", "copy", "oci:/var/lib/pipeline/registry/test_runners/base:v1", f"oci:{folder}:v1")
+        blobs = pathlib.Path(folder) / "blobs/sha256"
+
+        def read(descriptor):
+            return json.loads((blobs / descriptor["digest"].removeprefix("sha256:")).read_text())
+
+        def write(descriptor, value):
+            data = json.dumps(value).encode()
+            name = hashlib.sha256(data).hexdigest()
+            (blobs / name).write_bytes(data)
+            descriptor.update(digest=f"sha256:{name}", size=len(data))
+
+        index = json.loads((blobs.parent.parent / "index.json").read_text())
+        manifest = read(index["manifests"][0])
+        image = read(manifest["config"])
+        image["config"] = {**image.get("config", {}), **config}
+        write(manifest["config"], image)
+        write(index["manifests"][0], manifest)
+        (blobs.parent.parent / "index.json").write_text(json.dumps(index))
+        suite.run("pipelinectl", "push", "test_runners", track, "v1", f"oci:{folder}:v1")
 
 
 def configure(settings):

@@ -9,7 +9,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "lib"))
-from builds import DOCKERFILE, RUNNER, Case, Repository, runner, set_up, tear_down
+from builds import DOCKERFILE, RUNNER, Case, Repository, push_with, runner, set_up, tear_down
 from suite import code, main_pid, run, wait_until
 
 HIDDEN = "/var/lib/pipeline-build"
@@ -212,6 +212,20 @@ class Hostile(Case):
                 repository.commit(runner("x", text))
                 reply = self.build(track, "main")
                 self.assertEqual(code(reply), expected, reply)
+        self.assert_nothing_is_left()
+
+    def test_k6_a_base_image_that_brings_steps(self):
+        """CVE-2024-9407: they stand in no Dockerfile that anybody has looked at."""
+        for track, config, expected in [("steps", {"OnBuild": ["RUN --mount=type=cache,id=../../../..,target=/h ls /h"]}, 400),
+                                        ("steps-case", {"oNbUILD": ["RUN true"]}, 400),
+                                        ("no-steps", {"OnBuild": []}, 200)]:
+            with self.subTest(track):
+                push_with(track, **config)
+                Repository(track).commit(runner("x", DOCKERFILE.replace("/base:", f"/{track}:")))
+                reply = self.build(track, "main")
+                self.assertEqual(code(reply), expected, reply)
+                if expected == 400:
+                    self.assertIn("ONBUILD", reply["context"]["error_detail"]["error"])
         self.assert_nothing_is_left()
 
     def test_k6_lines_that_buildah_reads_otherwise(self):
