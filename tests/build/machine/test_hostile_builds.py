@@ -180,7 +180,7 @@ class Hostile(Case):
         for track, more, text, expected in [
                 ("cache-up", "id=../../../../../../run/build,target=/c", "ls /c/work", 400),
                 ("cache-source", "id=links,source=up,target=/c", "ls /c/work", 400),
-                ("cache-proc", "id=links,source=proc,target=/c", "echo x >/c/core_pattern", 200),
+                ("cache-proc", "id=links,source=proc,target=/c", "echo x >/c/core_pattern", 400),
                 ("cache-target", "id=links,target=/opt/link", "echo x >/proc/sys/kernel/core_pattern", 200)]:
             with self.subTest(track):
                 Repository(track).commit(runner("x", f"{DOCKERFILE}{link}RUN ln -s /proc/sys/kernel /opt/link\n"
