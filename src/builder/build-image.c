@@ -32,8 +32,8 @@ typedef struct Conversation {
         size_t n_sent; /* descriptors */
         int file_fd;   /* that is being received */
         uint64_t file_left;
-        size_t n_files;
-        Buffer line; /* of the log, begun */
+        size_t n_files; /* over FILES_MAX: that was its end */
+        Buffer line;    /* of the log, begun */
         SandboxAnswer answer;
         char *error; /* why there is no answer */
         int result;  /* < 0: ours is at its end */
@@ -135,8 +135,10 @@ static int take_file(Conversation *c, const Frame *frame)
 
         if (c->file_left > 0 || frame_parse_file(frame, &file) != 0 ||
             !name_is_of_layout(file.path, file.path_size) ||
-            file.size > c->work->settings->limits.image_bytes - c->work->size || ++c->n_files > FILES_MAX)
+            file.size > c->work->settings->limits.image_bytes - c->work->size)
                 return broken(c, "a file that is none of an image");
+        if (++c->n_files > FILES_MAX)
+                return sd_event_exit(c->event, 0);
         c->work->size += file.size;
         path = string_format("%s/%.*s", c->work->image, (int) file.path_size, file.path);
         if (!path)
@@ -173,7 +175,7 @@ static int on_frame(Order *order, const Frame *frame, void *userdata)
 
         const Conversation *c = userdata;
 
-        if (c->error) /* what comes behind that is of no use */
+        if (c->error || c->n_files > FILES_MAX) /* what comes behind that is of no use */
                 return 0;
         if (frame->type >= ARRAY_SIZE(types) || !types[frame->type])
                 return broken(userdata, "a frame that has no place here");
@@ -364,11 +366,20 @@ static int check_image(Work *work)
         return 0;
 }
 
+/* A guest's doing, by so many steps. */
+static const SandboxAnswer FILES_LIMIT = {
+        .limit_name = (char *) "image",
+        .limit_value = FILES_MAX,
+        .limit_used = FILES_MAX + 1,
+};
+
 static int judge(Conversation *c)
 {
         const SandboxAnswer *answer = &c->answer;
         Work *work = c->work;
 
+        if (c->n_files > FILES_MAX)
+                return end_by_limit(work, &FILES_LIMIT);
         if (c->error)
                 return build_end(work, STATUS_WORKER_ERROR, NULL, "%s", c->error);
         if (answer->code != 0)
