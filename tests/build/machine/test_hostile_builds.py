@@ -272,12 +272,13 @@ class Box(Case):
         self.assertEqual(code(reply), 200, reply)
         other = f"{HIDDEN}/cache/test_runners.hidden-other"
         self.assertTrue(pathlib.Path(other).is_dir())
-        Repository("hidden").commit(runner("x", DOCKERFILE + "RUN sleep 1000\n"))
+        Repository("hidden").commit(runner("x", "FROM localhost/test_runners/base:v1\nRUN sleep 1000\n"))
         client = self.client().send(action="build_container", track_slug="hidden", channel="test_runners",
                                     git_reference="main", execution_timeout=20)
         wait_until(first_processes, seconds=60)
-        self.uncover(first_processes()[0], other, "unshare", "--mount")
-        self.uncover(first_processes()[0], other)
+        pid, = first_processes()
+        self.uncover(pid, other, "unshare", "--mount")
+        self.uncover(pid, other)
         reply = client.receive()
         self.assertEqual(code(reply), 401, reply)
         self.assert_nothing_is_left()
