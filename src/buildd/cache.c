@@ -184,15 +184,25 @@ static int keep_within(int cache_fd, const char *in_use, uint64_t bytes_max)
         }
 }
 
-int cache_settle(int cache_fd, const char *name, const CacheBounds *bounds)
+int cache_clear_work(int cache_fd, const char *name)
 {
         _cleanup_free_ char *work = string_format("%s/" BUILD_WORK, name);
-        uint64_t bytes;
-        int r;
 
-        if (!work)
-                return -ENOMEM;
-        r = tree_remove(cache_fd, work);
+        return work ? tree_remove(cache_fd, work) : -ENOMEM;
+}
+
+bool cache_has_work(int cache_fd, const char *name)
+{
+        _cleanup_free_ char *work = string_format("%s/" BUILD_WORK, name);
+
+        return !work || faccessat(cache_fd, work, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int cache_settle(int cache_fd, const char *name, const CacheBounds *bounds)
+{
+        uint64_t bytes;
+        int r = cache_clear_work(cache_fd, name);
+
         if (r >= 0)
                 r = cache_measure(cache_fd, name, &bytes);
         if (r >= 0)

@@ -20,6 +20,11 @@ int cache_prepare(int cache_fd, const char *name, const Identity *identity) _war
 /* The disk that a folder takes, as far as it can be seen, or CACHE_ENDLESS. */
 int cache_measure(int cache_fd, const char *name, uint64_t *ret_bytes) _warn_unused_;
 
+/* Removes what a build works with. */
+int cache_clear_work(int cache_fd, const char *name) _warn_unused_;
+/* Whether there is any of that: a build that is over left it, and it could not be removed. */
+bool cache_has_work(int cache_fd, const char *name);
+
 /* After a build: what it worked with goes, and so does the folder where it is too large, and other folders,
  * the least recently used first, until all are within their bound. */
 int cache_settle(int cache_fd, const char *name, const CacheBounds *bounds) _warn_unused_;

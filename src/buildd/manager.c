@@ -10,7 +10,6 @@
 #include "basic/fd-util.h"
 #include "basic/folder.h"
 #include "basic/string-util.h"
-#include "basic/tree.h"
 #include "shared/log.h"
 
 #include <fcntl.h>
@@ -75,20 +74,24 @@ void manager_retire(Manager *manager, ListLink *build)
         (void) sd_event_source_set_enabled(manager->reap, SD_EVENT_ONESHOT);
 }
 
+/* The error's number is the status: a child has no journal. */
 static int settle_main(void *userdata)
 {
         Manager *manager = userdata;
         const CacheBounds bounds = { manager->config.cache_bytes, manager->config.track_cache_bytes };
-        int r = cache_settle(manager->cache_fd, manager->settling, &bounds);
 
-        return r < 0        ? log_errno(r, "Cannot put %s in order", manager->settling),
-               EXIT_FAILURE : EXIT_SUCCESS;
+        return -cache_settle(manager->cache_fd, manager->settling, &bounds);
 }
 
 static void on_settled(Child *child, int status, void *userdata)
 {
         Manager *manager = userdata;
 
+        if (status > 0)
+                log_warning("Cannot put what a build left in %s in order: %s", manager->settling,
+                            strerror(status));
+        else if (status < 0)
+                log_warning("Cannot put what a build left in %s in order: it was ended", manager->settling);
         manager->settle = child_free(child);
         free(manager->settling);
         manager->settling = NULL;
@@ -173,7 +176,8 @@ static int open_cache(Manager *manager)
         return manager->cache_fd < 0 ? -errno : 0;
 }
 
-/* What an earlier process left in the middle of a build. */
+/* What an earlier process left in the middle of a build. Where that cannot be removed, only the track's own
+ * builds are refused. */
 static int clear_work(Manager *manager)
 {
         _cleanup_folder_ DIR *folder = NULL;
@@ -181,12 +185,14 @@ static int clear_work(Manager *manager)
         int r = folder_open(manager->cache_fd, ".", &folder);
 
         while (r == 0 && (r = folder_next(folder, &entry)) > 0) {
-                _cleanup_free_ char *work = string_format("%s/" BUILD_WORK, entry->d_name);
-
-                if (!work)
-                        return -ENOMEM;
-                r = entry->d_type == DT_DIR && entry->d_name[0] != '.' ? tree_remove(manager->cache_fd, work)
-                                                                       : 0;
+                if (entry->d_type != DT_DIR || entry->d_name[0] == '.') {
+                        r = 0;
+                        continue;
+                }
+                r = cache_clear_work(manager->cache_fd, entry->d_name);
+                if (r < 0)
+                        log_warning("Cannot clear what a build left in %s: %s", entry->d_name, strerror(-r));
+                r = 0;
         }
         return r;
 }
@@ -226,7 +232,7 @@ static int open_all(Manager *manager, const Service *service)
                 return log_errno(r, "Cannot open the layers' folder below %s", manager->folder);
         r = clear_work(manager);
         if (r < 0)
-                return log_errno(r, "Cannot clear what builds left below %s", manager->folder);
+                return log_errno(r, "Cannot read the layers' folder below %s", manager->folder);
         r = add_sources(manager);
         return r < 0 ? r
                      : scope_manager_new(manager->event, "pipeline-build", service->runtime,

@@ -332,6 +332,13 @@ static bool may_begin(Manager *manager, Build *build)
                                   fitness_problem(&manager->fitness));
                 return false;
         }
+        if (cache_has_work(manager->cache_fd, build->name)) {
+                if (manager_settle(manager, build->name) < 0)
+                        log_warning("What a build left cannot be removed now");
+                connection_refuse(build->connection, STATUS_SETUP_FAILED,
+                                  "what an earlier build of this track left cannot be removed");
+                return false;
+        }
         if (build->plan.network) {
                 int r = build->inside.egress_fd =
                         fd_connect_unix(EGRESS_SOCKET, SOCK_STREAM | SOCK_NONBLOCK);

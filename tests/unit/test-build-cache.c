@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a track's folder takes of the disk: never less than it does. */
 
+#include "buildd/build-inside.h"
 #include "buildd/cache.h"
 
 #include "basic/fd-util.h"
@@ -91,12 +92,23 @@ static void a_file_counts_once_wherever_its_names_are(void **state)
         assert_in_range(measured(), FILE_SIZE, FILE_SIZE * 3 / 2);
 }
 
+static void what_a_build_left_is_seen_and_removed(void **state)
+{
+        assert_false(cache_has_work(cache_fd, "track"));
+        assert_int_equal(mkdirat(cache_fd, "track/" BUILD_WORK, 0700), 0);
+        assert_true(cache_has_work(cache_fd, "track"));
+        assert_int_equal(cache_clear_work(cache_fd, "track"), 0);
+        assert_false(cache_has_work(cache_fd, "track"));
+        assert_int_equal(cache_clear_work(cache_fd, "none"), 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(what_lies_deep_is_counted, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(what_lies_too_deep_is_more_than_any_bound, set_up,
                                                 tear_down),
+                cmocka_unit_test_setup_teardown(what_a_build_left_is_seen_and_removed, set_up, tear_down),
                 cmocka_unit_test_setup_teardown(a_file_counts_once_wherever_its_names_are, set_up,
                                                 tear_down),
         };

@@ -9,7 +9,8 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent.parent / "lib"))
-from builds import DOCKERFILE, RUNNER, Case, Repository, push_with, runner, set_up, tear_down
+import suite
+from builds import DOCKERFILE, RUNNER, Case, Repository, left_of_builds, push_with, runner, set_up, tear_down
 from suite import code, main_pid, run, wait_until
 
 HIDDEN = "/var/lib/pipeline-build"
@@ -82,6 +83,27 @@ class Hostile(Case):
     def test_k3_a_build_that_fills_the_disk(self):
         detail = self.fails("disk", 402, "RUN dd if=/dev/zero of=/x bs=1M count=3000; sleep 5\n")
         self.assertEqual(detail["limit"], "written")
+
+    def test_k3_a_disk_that_is_filled_far_down(self):
+        """So deep that it was not counted; so deep that nobody counts there."""
+        for depth in (230, 600):
+            with self.subTest(depth):
+                path = f"p=$(printf 'a/%.0s' $(seq {depth})) && mkdir -p /d/$p"
+                detail = self.fails(f"down-{depth}", 402, f"RUN sleep 3; {path} && dd if=/dev/zero of=/d/$p/big bs=1M "
+                                    "count=300; sleep 8\nRUN rm -r /d\n")
+                self.assertEqual(detail["limit"], "written")
+
+    def test_k3_folders_without_end(self):
+        """Sixty thousand in each other: they are removed, and whatever is left stops neither the service nor others."""
+        deep = ("RUN --mount=type=cache,target=/c cd /c && p=$(printf 'a/%.0s' $(seq 1000)) && i=0 && mkdir t && "
+                "while [ $i -lt 60 ]; do mkdir -p n/$p && mv t n/$p && mv n t || break; i=$((i+1)); done\n")
+        Repository("deep").commit(runner("x", DOCKERFILE + deep))
+        self.assertIn(code(self.build("deep", "main")), (200, 402))
+        suite.run("systemctl", "restart", "pipeline-build.service")
+        Repository("after-deep").commit(runner("x"))
+        reply = self.build("after-deep", "main")
+        self.assertEqual(code(reply), 200, reply)
+        suite.wait_until(lambda: not left_of_builds(), tell=left_of_builds, seconds=120)
 
     def test_k4_files_of_the_host(self):
         detail = self.fails("shadow", 513, "RUN grep -q '^root:[$*!]' /etc/shadow\n")
