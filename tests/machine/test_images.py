@@ -391,11 +391,11 @@ class Bad(ImagesTest):
 
     def test_whiteouts_that_lead_out(self):
         target = str(self.victim)
+        self.assert_refused(Image(layer(entry("n/.wh..."))), "root folder")
         for name in (".wh..", ".wh...", ".wh..wh..opq", f"..{target}/.wh.file"):
             self.assert_contained(entry(name))
         self.assert_contained(link("l", target), entry("l/.wh.file"))
         self.assert_contained(link("l", target), entry("l/.wh..wh..opq"))
-        self.assert_refused(Image(layer(entry("n/.wh..."))), "root folder")
 
     def test_other_images_are_not_seen(self):
         victim = Image()
@@ -410,7 +410,7 @@ class Bad(ImagesTest):
 
     def test_memory_of_the_unpacking_is_bounded(self):
         """Names alone make it large: umoci keeps where each entry leads to."""
-        with begin_install(Image(layer(*[entry(f"f{i}") for i in range(50_000)]))) as order:
+        with begin_install(Image(layer(*[entry(f"f{i}") for i in range(15_000)]))) as order:
             seen = []
             suite.wait_until(lambda: seen.append(limits_of_umoci()) or seen[-1], 60)
             self.assertEqual(order.answer()["code"], 0)
@@ -439,19 +439,19 @@ class Bad(ImagesTest):
         image = Image(layer_type=OCI + "layer.v1.tar+zstd")
         self.assert_refused(image, "layer 1", "corrupt")
         self.assert_refused(Image(b"no tar at all" * 100), "layer 1", "no tar")
-        image = Image(PROGRAM, b"something else")  # the second says that it is the first
+        image = Image(PROGRAM, layer(entry("a", b"x")))  # the second says that it is the first
         image.config["rootfs"]["diff_ids"][1] = digest_of(PROGRAM)
         self.assert_refused(image, "layer 2", "diff id")
 
     def test_a_layer_that_comes_again_counts_again(self):
         """It is unpacked again, too."""
-        self.assert_installed(Image(PROGRAM, layer(entry("a", b"x")), PROGRAM))
         many = layer(*[entry(f"f{i}") for i in range(20_000)])
         image = Image(many)
         for members in (image.packed, image.layers, image.config["rootfs"]["diff_ids"]):
             members *= 101
         blobs = image.blobs()
         self.assert_refused(image, "layer 101", "entries", blobs=blobs[:3])
+        self.assert_installed(Image(PROGRAM, layer(entry("a", b"x")), PROGRAM))
 
     def test_blobs_that_are_not_what_they_are_said_to_be(self):
         image = Image()
