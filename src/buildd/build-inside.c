@@ -246,13 +246,27 @@ static int run(const BuildInside *in, char *const *argv, int input_fd, const cha
 
 /* The steps */
 
+/* Whoever takes a path below it comes to no link: buildah reads files of it, and a step may mount it. */
+static int bar_links(const char *folder)
+{
+        struct mount_attr attributes = { .attr_set = MOUNT_ATTR_NOSYMFOLLOW };
+
+        if (mount(folder, folder, NULL, MS_BIND, NULL) < 0 ||
+            mount_setattr(AT_FDCWD, folder, 0, &attributes, sizeof(attributes)) < 0)
+                return -errno;
+        return 0;
+}
+
 static int unpack_context(const BuildInside *in)
 {
         char *const argv[] = { (char *) "/bin/tar", (char *) "--extract", (char *) "--no-same-owner",
                                (char *) "--no-same-permissions", NULL };
         int r = run(in, argv, in->context_fd, CONTEXT);
 
-        return r == 0 ? 0 : failed(in, "the files of the repository cannot be unpacked");
+        if (r != 0)
+                return failed(in, "the files of the repository cannot be unpacked");
+        r = bar_links(CONTEXT);
+        return r == 0 ? 0 : failed(in, "links of the repository cannot be barred: %s", strerror(-r));
 }
 
 /* Words before the verb. */

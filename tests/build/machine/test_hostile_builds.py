@@ -124,6 +124,24 @@ class Hostile(Case):
         self.assertIn("lstat /dev/random: no such file", reply["context"]["error_detail"]["log"])
         self.assert_nothing_is_left()
 
+    def test_k4_links_of_the_repository(self):
+        """What is copied is what a link within it leads to; nothing is read through one that leads out."""
+        repository = Repository("links-in")
+        (repository.folder / "inner").symlink_to("bin/run.sh")
+        (repository.folder / "folder").mkdir()
+        (repository.folder / "folder/up").symlink_to("../bin")
+        repository.commit(runner("x", DOCKERFILE + "COPY inner /inner\nCOPY folder /folder\n"
+                                 "RUN grep -q results /inner && test ! -L /inner && test -L /folder/up\n"))
+        reply = self.build("links-in", "main")
+        self.assertEqual(code(reply), 200, reply)
+        repository = Repository("ignore")
+        (repository.folder / ".containerignore").symlink_to("/dev/zero")
+        repository.commit(runner("x"))
+        reply = self.build("ignore", "main", execution_timeout=20)
+        self.assertEqual(code(reply), 513, reply)
+        self.assertIn("too many levels of symbolic links", reply["context"]["error_detail"]["log"])
+        self.assert_nothing_is_left()
+
     def test_k5_history_is_not_fetched_and_what_is_is_checked(self):
         """Ten thousand commits, and in them a tree that git refuses: it has a folder .git with a hook in it."""
         repository = Repository("history")
