@@ -275,24 +275,11 @@ static bool is_stage_number(const char *s)
         return *s && strspn(s, "0123456789") == strlen(s);
 }
 
-/* An option of COPY or ADD; buildah looks for --from in all of a word. */
-static int put_copy_option(Parser *p, const char *option, bool is_copy)
+/* An instruction whose options are looked at one by one, and what follows them not. */
+static int take_options(Parser *p, const char *verb, int (*put_option)(Parser *p, const char *option),
+                        const char *rest)
 {
-        const char *from = is_copy ? string_after(option, "--from=") : NULL;
-
-        if (from && is_stage_number(from))
-                return put_text(p, option);
-        if (from)
-                return put_text(p, "--from=") ?: put_image(p, from);
-        if (!string_after(option, "--chown=") && !string_after(option, "--chmod="))
-                return bad(p, is_copy ? "COPY has no options but --from=, --chown= and --chmod="
-                                      : "ADD has no options but --chown= and --chmod=");
-        return strstr(option + 2, "--") ? bad(p, "an option within another") : put_text(p, option);
-}
-
-static int take_files(Parser *p, const char *rest, bool is_copy)
-{
-        int r = put_text(p, is_copy ? "COPY" : "ADD");
+        int r = put_text(p, verb);
 
         while (r == 0) {
                 _cleanup_free_ char *option = NULL;
@@ -303,19 +290,43 @@ static int take_files(Parser *p, const char *rest, bool is_copy)
                 if (r == 0 && !option)
                         return put_text(p, rest);
                 if (r == 0)
-                        r = put_copy_option(p, option, is_copy);
+                        r = put_option(p, option);
         }
         return r;
 }
 
+/* buildah looks for --from in all of a word. */
+static int put_owner_option(Parser *p, const char *option, const char *others)
+{
+        if (!string_after(option, "--chown=") && !string_after(option, "--chmod="))
+                return bad(p, others);
+        return strstr(option + 2, "--") ? bad(p, "an option within another") : put_text(p, option);
+}
+
+static int put_copy_option(Parser *p, const char *option)
+{
+        const char *from = string_after(option, "--from=");
+
+        if (!from)
+                return put_owner_option(p, option, "COPY has no options but --from=, --chown= and --chmod=");
+        if (is_stage_number(from))
+                return put_text(p, option);
+        return put_text(p, "--from=") ?: put_image(p, from);
+}
+
 static int take_copy(Parser *p, const char *rest)
 {
-        return take_files(p, rest, true);
+        return take_options(p, "COPY", put_copy_option, rest);
+}
+
+static int put_add_option(Parser *p, const char *option)
+{
+        return put_owner_option(p, option, "ADD has no options but --chown= and --chmod=");
 }
 
 static int take_add(Parser *p, const char *rest)
 {
-        return take_files(p, rest, false);
+        return take_options(p, "ADD", put_add_option, rest);
 }
 
 static int put_run_option(Parser *p, const char *option)
@@ -334,20 +345,7 @@ static int put_run_option(Parser *p, const char *option)
 
 static int take_run(Parser *p, const char *rest)
 {
-        int r = put_text(p, "RUN");
-
-        while (r == 0) {
-                _cleanup_free_ char *option = NULL;
-
-                r = next_option(p, &rest, &option);
-                if (r == 0)
-                        r = put_text(p, " ");
-                if (r == 0 && !option)
-                        return put_text(p, rest);
-                if (r == 0)
-                        r = put_run_option(p, option);
-        }
-        return r;
+        return take_options(p, "RUN", put_run_option, rest);
 }
 
 /* Nobody sees the steps that it would bring to another Dockerfile, and OCI has no place for them. */
